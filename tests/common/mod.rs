@@ -1,0 +1,431 @@
+//! What the tests share: the real program as a child process, and a plain HTTP client that
+//! shows every byte of an answer.
+#![allow(dead_code, reason = "every test binary uses its own part of this")]
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+/// The upper bound for anything that is sure to happen: generous, because machines are slow.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The musl target of this machine, as the image holds it.
+pub const MUSL_TARGET: &str = if cfg!(target_arch = "aarch64") {
+    "aarch64-unknown-linux-musl"
+} else {
+    "x86_64-unknown-linux-musl"
+};
+
+/// The program under test: what `APPINFO_TEST_BINARY` names (a program, perhaps with an emulator
+/// and its arguments before it), else the one that cargo has just built.
+pub fn program() -> Vec<String> {
+    match std::env::var("APPINFO_TEST_BINARY") {
+        Ok(command) => command.split_whitespace().map(str::to_owned).collect(),
+        Err(_) => vec![env!("CARGO_BIN_EXE_appinfo").to_owned()],
+    }
+}
+
+/// The static release binary for `target`, as the image holds it; built once per test run.
+pub fn release_binary(target: &str) -> PathBuf {
+    static BUILT: OnceLock<Mutex<HashMap<String, PathBuf>>> = OnceLock::new();
+    let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
+    if let Some(path) = built.get(target) {
+        return path.clone();
+    }
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--locked", "--quiet", "--target", target])
+        .current_dir(repository())
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the release binary for {target} builds");
+    let path = target_directory().join(target).join("release/appinfo");
+    assert!(path.is_file(), "cargo has put the binary at {}", path.display());
+    built.insert(target.to_owned(), path.clone());
+    path
+}
+
+/// The repository's top folder.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Cargo's target folder: the built program stands in `target/debug`.
+fn target_directory() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_appinfo"))
+        .ancestors()
+        .nth(2)
+        .expect("the program stands two folders below the target folder")
+        .to_owned()
+}
+
+/// Whether every one of `tools` is on the PATH. If one is not: says so and asks the test to skip,
+/// but fails where `CI=true`, since nothing may be skipped there in silence.
+pub fn have(tools: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing: Vec<_> = tools
+        .iter()
+        .filter(|tool| !std::env::split_paths(&path).any(|folder| folder.join(tool).is_file()))
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    skip(&format!("needs {missing:?}, which this machine lacks"));
+    false
+}
+
+/// Says loudly that a test is skipped, and why; fails where `CI=true`.
+pub fn skip(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI may not skip {name}: it {why}");
+    // Past the test harness' capture: a skip must be seen although the test counts as passed.
+    let _ = writeln!(io::stderr(), "\nSKIPPED {name}: it {why}\n");
+}
+
+/// Waits until `condition` yields something, and panics with `what` after [`DEADLINE`].
+pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < DEADLINE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Runs a command to its end and returns what it printed on stdout; panics with all it printed
+/// when it fails.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?} starts: {error}"));
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}\n{stdout}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
+}
+
+/// How to start the program: [`Start::new`], then what differs from the default, then
+/// [`Start::spawn`].
+pub struct Start {
+    command: Command,
+    listen: bool,
+}
+
+impl Start {
+    /// The program under test with an empty environment.
+    pub fn new() -> Start {
+        Start::of(&program())
+    }
+
+    /// Another build of the program, with an empty environment.
+    pub fn of<S: AsRef<std::ffi::OsStr>>(program: &[S]) -> Start {
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]).env_clear().stdin(Stdio::null());
+        Start { command, listen: true }
+    }
+
+    /// Adds arguments, separated by white space.
+    pub fn args(mut self, args: &str) -> Start {
+        self.command.args(args.split_whitespace());
+        self
+    }
+
+    /// Adds one argument as it is.
+    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Start {
+        self.command.arg(arg);
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Start {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Leaves out the `--listen 127.0.0.1:0` that is otherwise added.
+    pub fn without_listen(mut self) -> Start {
+        self.listen = false;
+        self
+    }
+
+    /// Starts it and waits for its start line, which tells the port.
+    pub fn spawn(mut self) -> Appinfo {
+        if self.listen {
+            self.command.args(["--listen", "127.0.0.1:0"]);
+        }
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.command.spawn().expect("the program starts");
+        let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
+        let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
+        let mut appinfo = Appinfo { child, address: SocketAddr::from(([0; 4], 0)), stdout, stderr };
+        appinfo.address = eventually("the program prints its start line", || {
+            if let Some(status) = appinfo.child.try_wait().expect("the child can be waited for") {
+                panic!("the program ended at its start, {status}: {:?}", appinfo.stderr.all());
+            }
+            appinfo.stderr.all().iter().find_map(|line| listening_address(line))
+        });
+        appinfo
+    }
+
+    /// Runs it to its end, as for a bad command line.
+    pub fn output(mut self) -> std::process::Output {
+        self.command.output().expect("the program runs")
+    }
+}
+
+/// The address in a start line, with the unspecified one turned into loopback.
+fn listening_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.split_once("listening on ")?;
+    let mut address: SocketAddr =
+        rest.split([' ', ',']).next()?.parse().expect("the start line tells an address");
+    if address.ip().is_unspecified() {
+        address.set_ip([127, 0, 0, 1].into());
+    }
+    Some(address)
+}
+
+/// The running program; killed when dropped.
+pub struct Appinfo {
+    pub child: Child,
+    pub address: SocketAddr,
+    pub stdout: Lines,
+    pub stderr: Lines,
+}
+
+impl Appinfo {
+    /// One request on a connection of its own.
+    pub fn get(&self, target: &str) -> Answer {
+        get(self.address, target)
+    }
+
+    /// Sends these bytes on a connection of their own and reads until the server closes.
+    pub fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
+        exchange(self.address, request.as_ref()).expect("the server answers")
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> i32 {
+        self.child.id().try_into().expect("a process number fits")
+    }
+
+    /// Sends it a signal by its number, as `kill` does.
+    pub fn signal(&self, signal: i32) {
+        run(Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()));
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        eventually("the program ends", || child.try_wait().expect("the child can be waited for"))
+    }
+
+    /// Whether it is still running.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be waited for").is_none()
+    }
+
+    /// A figure from `/proc/PID/status`, such as `Threads` or `VmRSS` (kB).
+    pub fn status(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
+            .expect("the process is alive");
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+            .and_then(|value| value.split_whitespace().next()?.parse().ok())
+            .unwrap_or_else(|| panic!("/proc tells {key}"))
+    }
+
+    /// How many files it holds open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("/proc tells").count()
+    }
+}
+
+impl Drop for Appinfo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines a child has printed so far, read by a thread so that its pipe never fills.
+#[derive(Clone)]
+pub struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Lines {
+        let lines = Lines(Arc::default());
+        let collected = lines.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                collected.0.lock().unwrap().push(line);
+            }
+        });
+        lines
+    }
+
+    /// All lines so far.
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// An HTTP answer, as it came.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    /// Names in lower case, in the order they came.
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// Every byte that came, from the status line to the close.
+    pub raw: Vec<u8>,
+}
+
+impl Answer {
+    /// A header by its lower-case name; panics if it stands there twice.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(field, _)| field == name);
+        let value = values.next().map(|(_, value)| value.as_str());
+        assert!(values.next().is_none(), "{name} stands twice in {self:?}");
+        value
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("the body is UTF-8")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The first answer in these bytes, its body ending where they end.
+    pub fn parse(raw: &[u8]) -> Option<Answer> {
+        let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let head = std::str::from_utf8(&raw[..head_end]).ok()?;
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let headers = lines
+            .take_while(|line| !line.is_empty())
+            .map(|line| {
+                let (name, value) = line.split_once(':')?;
+                Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+            })
+            .collect::<Option<_>>()?;
+        Some(Answer { status, headers, body: raw[head_end..].to_vec(), raw: raw.to_vec() })
+    }
+}
+
+/// One GET on a connection of its own.
+pub fn get(address: SocketAddr, target: &str) -> Answer {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: appinfo\r\nConnection: close\r\n\r\n");
+    exchange(address, request.as_bytes()).unwrap_or_else(|error| panic!("GET {target}: {error}"))
+}
+
+/// A connection whose reads and writes fail after [`DEADLINE`].
+pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_write_timeout(Some(DEADLINE))?;
+    Ok(stream)
+}
+
+/// Sends these bytes on a connection of their own and reads one answer to its end: until its
+/// announced length is there, or until the server closes. An answer to HEAD ends with its head.
+pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
+    let mut stream = connect(address)?;
+    stream.write_all(request)?;
+    read_answer(&mut stream, request.starts_with(b"HEAD "))
+}
+
+/// Reads one answer from a connection.
+pub fn read_answer(stream: &mut TcpStream, head_only: bool) -> io::Result<Answer> {
+    let mut raw = Vec::new();
+    let mut piece = [0; 16 * 1024];
+    loop {
+        if let Some(answer) = Answer::parse(&raw) {
+            let announced = answer.header("content-length").and_then(|n| n.parse().ok());
+            if head_only || announced.is_some_and(|length: usize| answer.body.len() >= length) {
+                return Ok(answer);
+            }
+        }
+        match stream.read(&mut piece)? {
+            0 => break,
+            n => raw.extend_from_slice(&piece[..n]),
+        }
+    }
+    Answer::parse(&raw).ok_or_else(|| {
+        let got = String::from_utf8_lossy(&raw).into_owned();
+        io::Error::new(io::ErrorKind::UnexpectedEof, format!("no whole answer, but {got:?}"))
+    })
+}
+
+/// A folder of its own for a test, removed when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Folder {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("appinfo-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("the temporary folder can be written");
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A downward API volume as the kubelet keeps it: `labels` is a symlink to `..data/labels`, and
+/// `..data` one to a folder named by the time, which is swapped as a whole. (AtomicWriter in
+/// k8s.io/kubernetes/pkg/volume/util.)
+pub struct DownwardApi {
+    folder: Folder,
+    version: u64,
+}
+
+impl DownwardApi {
+    /// A volume whose labels file holds `content`.
+    pub fn with(content: impl AsRef<[u8]>) -> DownwardApi {
+        let mut volume = DownwardApi { folder: Folder::new(), version: 0 };
+        volume.swap(content);
+        std::os::unix::fs::symlink("..data/labels", volume.file()).expect("a symlink can be made");
+        volume
+    }
+
+    /// The path that the program is told.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("labels")
+    }
+
+    /// Swaps the whole volume for one whose labels file holds `content`: a new folder, a new
+    /// symlink to it renamed over `..data`, then the old folder is removed.
+    pub fn swap(&mut self, content: impl AsRef<[u8]>) {
+        let root = self.folder.path();
+        let old = root.join(format!("..2026_11_22_00_00_00.{}", self.version));
+        self.version += 1;
+        let name = format!("..2026_11_22_00_00_00.{}", self.version);
+        std::fs::create_dir(root.join(&name)).expect("a folder can be made");
+        std::fs::write(root.join(&name).join("labels"), content).expect("a file can be written");
+        let new_link = root.join("..data_tmp");
+        std::os::unix::fs::symlink(&name, &new_link).expect("a symlink can be made");
+        std::fs::rename(&new_link, root.join("..data")).expect("a symlink can be renamed");
+        let _ = std::fs::remove_dir_all(old);
+    }
+}
