@@ -1,0 +1,25 @@
+//! A line per request on stdout, for those who asked for it.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tiny_http::Request;
+
+use crate::route;
+
+/// What the log keeps of a request until its answer is sent. What a client put there is escaped,
+/// so that nobody can forge a line or command a terminal.
+pub struct RequestLine(String);
+
+impl RequestLine {
+    /// The method and the path of a request.
+    pub fn of(request: &Request) -> RequestLine {
+        let (method, path) = (request.method().as_str(), route::path(request.url()));
+        RequestLine(format!("{} {}", method.escape_debug(), path.escape_debug()))
+    }
+
+    /// Writes the line: method, path, status, and the microseconds that the answer took.
+    pub fn log(&self, status: u16, took: Duration) {
+        let _ = writeln!(io::stdout(), "{} {status} {}", self.0, took.as_micros());
+    }
+}

@@ -1,0 +1,50 @@
+//! AppInfo, the document that the tutorial is about.
+
+use std::env;
+
+use serde::Serialize;
+
+use crate::labels::Labels;
+
+/// How a pod is deployed. What is unknown is an empty string.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AppInfo {
+    /// The pod's name, from `MY_POD_NAME`.
+    pub pod_name: String,
+    /// The value of the label `app`.
+    pub app_name: String,
+    /// The pod's namespace, from `MY_POD_NAMESPACE`.
+    pub namespace: String,
+    /// The value of the label `release`.
+    pub release: String,
+    /// The other labels, sorted by key.
+    pub labels: Labels,
+}
+
+/// What a pod knows about itself from its start: two environment variables that the manifest
+/// fills through the downward API.
+pub struct Pod {
+    pub name: String,
+    pub namespace: String,
+}
+
+impl Pod {
+    pub fn from_environment() -> Pod {
+        let variable = |name| env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
+        Pod { name: variable("MY_POD_NAME"), namespace: variable("MY_POD_NAMESPACE") }
+    }
+}
+
+impl AppInfo {
+    /// All that is known about a pod with these labels.
+    pub fn new(pod: &Pod, mut labels: Labels) -> AppInfo {
+        AppInfo {
+            pod_name: pod.name.clone(),
+            app_name: labels.remove("app").unwrap_or_default(),
+            namespace: pod.namespace.clone(),
+            release: labels.remove("release").unwrap_or_default(),
+            labels,
+        }
+    }
+}

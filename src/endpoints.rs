@@ -1,0 +1,117 @@
+//! What the program answers on each of its paths.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tiny_http::{Method, Request};
+
+use crate::answer::Answer;
+use crate::appinfo::{AppInfo, Pod};
+use crate::drain::Draining;
+use crate::guard;
+use crate::labels_file::LabelsFile;
+use crate::metrics::Metrics;
+use crate::page::{HEADERS, HTML};
+use crate::route::Route;
+use crate::variant::Variant;
+
+/// Everything that answers are made of.
+pub struct Endpoints {
+    variant: &'static Variant,
+    pod: Pod,
+    labels: LabelsFile,
+    draining: Arc<Draining>,
+    pub metrics: Metrics,
+    /// The answer for the labels last seen.
+    appinfo: Answer,
+    page: Answer,
+    /// All is well.
+    pub ok: Answer,
+    not_ready: Answer,
+}
+
+impl Endpoints {
+    pub fn new(
+        variant: &'static Variant,
+        labels: LabelsFile,
+        draining: Arc<Draining>,
+    ) -> Endpoints {
+        #[derive(Serialize)]
+        struct Status {
+            status: &'static str,
+        }
+        let ok = Answer::json(200, &Status { status: "ok" });
+        Endpoints {
+            variant,
+            pod: Pod::from_environment(),
+            labels,
+            draining,
+            metrics: Metrics::new(variant.name),
+            // The first look at the labels file replaces it.
+            appinfo: ok.clone(),
+            page: page(),
+            ok,
+            not_ready: Answer::error(503, "draining: this pod is about to stop"),
+        }
+    }
+
+    /// The answer to a request. A request with a body gets none of what it asks for.
+    pub fn answer(&mut self, route: Route, request: &Request) -> Cow<'_, Answer> {
+        if route == Route::Unknown {
+            let sentence = "no such path: try /, /v1/appinfo, /healthz, /readyz or /metrics";
+            return Cow::Owned(Answer::error(404, sentence));
+        }
+        if !matches!(request.method(), Method::Get | Method::Head) {
+            let answer = Answer::error(405, "no such method here: use GET or HEAD");
+            return Cow::Owned(answer.with_header("Allow", "GET, HEAD"));
+        }
+        if guard::announces_body(request) {
+            return Cow::Owned(body_refused());
+        }
+        match route {
+            Route::Page => Cow::Borrowed(&self.page),
+            Route::AppInfo => Cow::Borrowed(self.appinfo()),
+            Route::Readyz if self.draining.has_begun() => Cow::Borrowed(&self.not_ready),
+            // The variant has no say in these: a broken canary is alive and ready, else the
+            // story would have no errors to show.
+            Route::Readyz | Route::Healthz => Cow::Borrowed(&self.ok),
+            Route::Metrics => Cow::Owned(self.metrics.answer()),
+            Route::Unknown => unreachable!("answered above"),
+        }
+    }
+
+    /// The answer of `/v1/appinfo`, made anew when the labels have changed.
+    fn appinfo(&mut self) -> &Answer {
+        if let Some(labels) = self.labels.changed() {
+            let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
+            let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
+            let answer = match (self.variant.behaviour)(facts) {
+                Ok(appinfo) => Answer::json(200, &appinfo),
+                Err(sentence) => Answer::error(500, &sentence),
+            };
+            let answer = with_known(answer, "Appinfo-Pod", &self.pod.name);
+            self.appinfo = with_known(answer, "Appinfo-Release", &release);
+        }
+        &self.appinfo
+    }
+}
+
+/// The answer of `/`.
+fn page() -> Answer {
+    let page = Answer::new(200, "text/html; charset=utf-8", HTML.as_bytes());
+    HEADERS.iter().fold(page, |page, (name, value)| page.with_header(name, value))
+}
+
+/// The answer to a request with a body.
+pub fn body_refused() -> Answer {
+    Answer::error(413, "no path here takes a body: send the request without one")
+}
+
+/// Adds a header, unless its value is unknown or could not stand in a header.
+fn with_known(answer: Answer, name: &str, value: &str) -> Answer {
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return answer;
+    }
+    answer.with_header(name, value)
+}

@@ -1,0 +1,115 @@
+//! The program's requests to itself, over real connections, several times a second.
+//!
+//! tiny_http can stop accepting without a word, and it can leave a new connection to wait for a
+//! thread that is held by another. A request of our own proves that the way through all of it is
+//! open, and on its way frees one connection that waits so: the thread which serves us takes the
+//! next from the queue. When nothing comes back for a while, the process ends, so that the kubelet
+//! or Docker starts it anew.
+
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tiny_http::Request;
+
+use crate::drain::Draining;
+use crate::log;
+
+/// How often to ask while nobody else does.
+const AT_REST: Duration = Duration::from_millis(250);
+
+/// How often to ask while there are other requests, and so perhaps connections that wait.
+const BUSY: Duration = Duration::from_millis(10);
+
+/// How long to wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long requests may go unanswered before the process ends.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// What the loop and the asking thread know of each other.
+pub struct Heartbeat {
+    /// Where the program reaches itself.
+    target: SocketAddr,
+    /// The port that the request now under way comes from; 0 before the first.
+    port: AtomicU16,
+    /// Whether anybody else has asked something since the last heartbeat.
+    busy: AtomicBool,
+}
+
+impl Heartbeat {
+    /// A heartbeat for a program that listens there.
+    pub fn of(listening: SocketAddr) -> Heartbeat {
+        let mut target = listening;
+        if listening.ip().is_unspecified() {
+            // Over IPv4 even on `[::]`: a container may have no IPv6 loopback address.
+            target.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        Heartbeat { target, port: AtomicU16::new(0), busy: AtomicBool::new(false) }
+    }
+
+    /// Whether this request is one of the program's own, to be kept out of every log and count.
+    pub fn has_sent(&self, request: &Request) -> bool {
+        request.remote_addr().is_some_and(|client| {
+            client.port() == self.port.load(Ordering::Acquire)
+                && client.ip().to_canonical() == self.target.ip().to_canonical()
+        })
+    }
+
+    /// Says that somebody else has sent a request.
+    pub fn hurry(&self) {
+        self.busy.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends one request, and waits for the answer.
+    fn beat(&self) -> io::Result<()> {
+        let mut stream = TcpStream::connect_timeout(&self.target, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        self.port.store(stream.local_addr()?.port(), Ordering::Release);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: appinfo\r\nConnection: close\r\n\r\n")?;
+        stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])
+    }
+
+    /// Asks until the program drains, or ends the process.
+    fn beat_on(&self, draining: &Draining) {
+        let mut silent_since = None;
+        while !draining.is_over() {
+            match self.beat() {
+                Ok(()) => silent_since = None,
+                // From the first failure on, not from the last answer: a process that was frozen
+                // for a while (SIGSTOP, a suspended laptop) is not to blame for the pause.
+                Err(error) if silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP => {
+                    if !draining.is_over() {
+                        let seconds = GIVE_UP.as_secs();
+                        log::line(format_args!(
+                            "no answer to its own requests for {seconds} seconds ({error}): \
+                             ending, to be restarted"
+                        ));
+                        process::exit(1);
+                    }
+                }
+                Err(_) => {}
+            }
+            let busy = self.busy.swap(false, Ordering::Relaxed) || silent_since.is_some();
+            thread::sleep(if busy { BUSY } else { AT_REST });
+        }
+    }
+}
+
+/// Starts the heartbeat in a thread of its own.
+///
+/// # Errors
+///
+/// A sentence, when the process may start no thread.
+pub fn start(heartbeat: &Arc<Heartbeat>, draining: &Arc<Draining>) -> Result<(), String> {
+    let (heartbeat, draining) = (heartbeat.clone(), draining.clone());
+    thread::Builder::new()
+        .name("heartbeat".to_owned())
+        .spawn(move || heartbeat.beat_on(&draining))
+        .map_err(|error| format!("cannot start the heartbeat: {error}"))?;
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! The listening socket, with the options that every accepted connection inherits from it.
+
+use std::io::{self, ErrorKind};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Socket, Type};
+use tiny_http::Server;
+
+use crate::settings::Listen;
+
+/// How long a connection may be silent before it is cut. Without this each idle or half-open
+/// connection would keep a thread of tiny_http's for ever.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// How long the loop waits for a client that does not read. An answer always fits the socket's
+/// buffer, so only a client that lets several pile up makes it wait at all.
+const STALL: Duration = Duration::from_millis(20);
+
+/// How many connections may wait to be accepted; the kernel lowers it to its own limit.
+const BACKLOG: i32 = 4096;
+
+/// The open socket.
+pub struct Listener(TcpListener);
+
+/// Opens the first of the addresses that this kernel has.
+///
+/// # Errors
+///
+/// A sentence, when an address is in use, not this machine's, or not allowed.
+pub fn open(listen: &Listen) -> Result<Listener, String> {
+    let addresses = listen.addresses();
+    let mut addresses = addresses.iter().peekable();
+    loop {
+        let address = addresses.next().expect("there is always an address to listen on");
+        match bind(address) {
+            Ok(listener) => return Ok(Listener(listener)),
+            Err(error) if has_no_ipv6(&error) && addresses.peek().is_some() => {}
+            Err(error) => {
+                return Err(format!(
+                    "cannot listen on {address}: {error}. Name another address with --listen or \
+                     APPINFO_LISTEN; port 0 picks a free port."
+                ));
+            }
+        }
+    }
+}
+
+/// Whether the kernel was built or started without IPv6, or has it switched off.
+fn has_no_ipv6(error: &io::Error) -> bool {
+    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    error.raw_os_error() == Some(unsupported) || error.kind() == ErrorKind::AddrNotAvailable
+}
+
+fn bind(address: &SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(*address), Type::STREAM, None)?;
+    if address.is_ipv6() {
+        // One socket for both: `[::]` takes IPv4 connections too.
+        socket.set_only_v6(false)?;
+    }
+    // As std does: a restart need not wait for the last run's connections to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_read_timeout(Some(IDLE))?;
+    socket.set_write_timeout(Some(STALL))?;
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&(*address).into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+impl Listener {
+    /// Where it listens, the port being the real one where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().expect("a bound socket has an address")
+    }
+
+    /// Hands the socket to tiny_http, keeping a duplicate of it to [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// A sentence, when the process may not open another file.
+    pub fn serve(&self) -> Result<Server, String> {
+        let listener = self.0.try_clone().map_err(|error| format!("cannot serve: {error}"))?;
+        Server::from_listener(listener, None).map_err(|error| format!("cannot serve: {error}"))
+    }
+
+    /// Stops accepting connections; those that are open stay open.
+    pub fn close(&self) {
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+    }
+}

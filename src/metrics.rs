@@ -1,0 +1,139 @@
+//! What Prometheus scrapes, in its text format 0.0.4
+//! (<https://prometheus.io/docs/instrumenting/exposition_formats/>). Written by hand: the client
+//! library would add 70 kB to the image. Only the server's loop counts, so nothing is locked.
+//! The series are bounded: methods, paths and statuses are all from fixed lists.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tiny_http::Method;
+
+use crate::answer::Answer;
+use crate::route::Route;
+
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The histogram's upper bounds, in microseconds and as Prometheus shows them, in seconds.
+const BOUNDS: [(u128, &str); 16] = [
+    (10, "0.00001"),
+    (25, "0.000025"),
+    (50, "0.00005"),
+    (100, "0.0001"),
+    (250, "0.00025"),
+    (500, "0.0005"),
+    (1_000, "0.001"),
+    (2_500, "0.0025"),
+    (5_000, "0.005"),
+    (10_000, "0.01"),
+    (25_000, "0.025"),
+    (50_000, "0.05"),
+    (100_000, "0.1"),
+    (250_000, "0.25"),
+    (1_000_000, "1"),
+    (5_000_000, "5"),
+];
+
+/// All counts since the start.
+pub struct Metrics {
+    variant: &'static str,
+    /// When the process started, since the Unix epoch.
+    started: Duration,
+    requests: BTreeMap<(Route, &'static str, u16), u64>,
+    durations: BTreeMap<Route, Histogram>,
+}
+
+/// How long the answers of one path took.
+#[derive(Default)]
+struct Histogram {
+    /// Answers in each bucket, those above the last bound at the end.
+    buckets: [u64; BOUNDS.len() + 1],
+    sum: Duration,
+}
+
+/// The method's name, as metrics know it.
+pub fn method(method: &Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::NonStandard(_) => "other",
+    }
+}
+
+impl Metrics {
+    pub fn new(variant: &'static str) -> Metrics {
+        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Metrics { variant, started, requests: BTreeMap::new(), durations: BTreeMap::new() }
+    }
+
+    /// Counts one answered request.
+    pub fn count(&mut self, method: &'static str, route: Route, status: u16, took: Duration) {
+        *self.requests.entry((route, method, status)).or_default() += 1;
+        let histogram = self.durations.entry(route).or_default();
+        let bucket = BOUNDS.partition_point(|(bound, _)| *bound * 1_000 < took.as_nanos());
+        histogram.buckets[bucket] += 1;
+        histogram.sum += took;
+    }
+
+    /// The answer of `/metrics`.
+    pub fn answer(&self) -> Answer {
+        Answer::new(200, TEXT_FORMAT, self.to_string().into_bytes())
+    }
+}
+
+impl Display for Metrics {
+    fn fmt(&self, text: &mut Formatter) -> fmt::Result {
+        text.write_str(
+            "# HELP http_requests_total Requests answered.\n\
+             # TYPE http_requests_total counter\n",
+        )?;
+        for ((route, method, code), count) in &self.requests {
+            let path = route.name();
+            writeln!(
+                text,
+                "http_requests_total{{method=\"{method}\",path=\"{path}\",code=\"{code}\"}} {count}"
+            )?;
+        }
+        text.write_str(
+            "# HELP http_request_duration_seconds Time from taking a request up to having sent \
+             its answer.\n\
+             # TYPE http_request_duration_seconds histogram\n",
+        )?;
+        for (route, Histogram { buckets, sum }) in &self.durations {
+            let path = route.name();
+            let bounds = BOUNDS.iter().map(|(_, bound)| *bound).chain(["+Inf"]);
+            let mut count = 0;
+            for (bound, bucket) in bounds.zip(buckets) {
+                count += bucket;
+                writeln!(
+                    text,
+                    "http_request_duration_seconds_bucket{{path=\"{path}\",le=\"{bound}\"}} {count}"
+                )?;
+            }
+            let (seconds, nanoseconds) = (sum.as_secs(), sum.subsec_nanos());
+            writeln!(
+                text,
+                "http_request_duration_seconds_sum{{path=\"{path}\"}} {seconds}.{nanoseconds:09}\n\
+                 http_request_duration_seconds_count{{path=\"{path}\"}} {count}"
+            )?;
+        }
+        let (version, variant) = (env!("CARGO_PKG_VERSION"), self.variant);
+        let (seconds, milliseconds) = (self.started.as_secs(), self.started.subsec_millis());
+        writeln!(
+            text,
+            "# HELP appinfo_build_info The program's version and the variant it runs.\n\
+             # TYPE appinfo_build_info gauge\n\
+             appinfo_build_info{{version=\"{version}\",variant=\"{variant}\"}} 1\n\
+             # HELP process_start_time_seconds When the process started, since the Unix epoch.\n\
+             # TYPE process_start_time_seconds gauge\n\
+             process_start_time_seconds {seconds}.{milliseconds:03}"
+        )
+    }
+}

@@ -1,0 +1,92 @@
+//! The one loop that answers all requests, one after the other.
+
+use std::time::{Duration, Instant};
+
+use tiny_http::{Request, Server};
+
+use crate::access_log::RequestLine;
+use crate::answer::Sender;
+use crate::drain::Draining;
+use crate::endpoints::{Endpoints, body_refused};
+use crate::guard::{self, Stalled};
+use crate::heartbeat::Heartbeat;
+use crate::metrics;
+use crate::route::Route;
+
+/// How long a request that was being received when accepting ended may still take to arrive.
+const LAST_REQUESTS: Duration = Duration::from_millis(200);
+
+/// Answers requests until the drain time is over.
+///
+/// # Errors
+///
+/// A sentence, when the library has stopped accepting connections by itself.
+pub fn run(
+    server: &Server,
+    endpoints: Endpoints,
+    heartbeat: &Heartbeat,
+    draining: &Draining,
+    access_log: bool,
+) -> Result<(), String> {
+    let mut desk = Desk {
+        endpoints,
+        heartbeat,
+        access_log,
+        sender: Sender::default(),
+        stalled: Stalled::default(),
+    };
+    loop {
+        match server.recv() {
+            Ok(request) => desk.answer(request),
+            Err(_) if draining.is_over() => break,
+            Err(error) => return Err(format!("cannot accept connections any more: {error}")),
+        }
+    }
+    // What has been received is answered, an error of the closed listener passed over.
+    while !matches!(server.recv_timeout(LAST_REQUESTS), Ok(None)) {}
+    Ok(())
+}
+
+/// What the loop needs for each request.
+struct Desk<'a> {
+    endpoints: Endpoints,
+    heartbeat: &'a Heartbeat,
+    access_log: bool,
+    sender: Sender,
+    stalled: Stalled,
+}
+
+impl Desk<'_> {
+    fn answer(&mut self, request: Request) {
+        if self.heartbeat.has_sent(&request) {
+            let _ = self.sender.send(request, &self.endpoints.ok);
+            return;
+        }
+        self.heartbeat.hurry();
+        let start = Instant::now();
+        let client = request.remote_addr().copied();
+        if self.stalled.includes(client) {
+            return guard::discard(request);
+        }
+        let route = Route::of(request.url());
+        let method = metrics::method(request.method());
+        let request_line = self.access_log.then(|| RequestLine::of(&request));
+
+        let (status, sent) = if guard::has_unread_body(&request) {
+            let refusal = body_refused();
+            (refusal.status, guard::refuse_body(request, refusal))
+        } else {
+            let answer = self.endpoints.answer(route, &request);
+            (answer.status, self.sender.send(request, &answer))
+        };
+        if let Err(error) = sent {
+            self.stalled.note(client, &error);
+        }
+
+        let took = start.elapsed();
+        self.endpoints.metrics.count(method, route, status, took);
+        if let Some(line) = request_line {
+            line.log(status, took);
+        }
+    }
+}

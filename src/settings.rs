@@ -1,0 +1,211 @@
+//! The command line and its environment variables. A flag beats its variable.
+
+use std::env;
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use crate::log::NAME_AND_VERSION;
+use crate::variant::{VARIANTS, Variant};
+
+/// How the program was told to run.
+pub struct Settings {
+    pub variant: &'static Variant,
+    pub listen: Listen,
+    /// The downward API file with the pod's labels.
+    pub labels: PathBuf,
+    /// How long to go on serving after SIGTERM.
+    pub drain: Duration,
+    /// Whether to write a line per request to stdout.
+    pub access_log: bool,
+}
+
+/// Where to listen.
+pub enum Listen {
+    /// On this address, and no other.
+    On(SocketAddr),
+    /// On every address at this port: IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6.
+    Everywhere(u16),
+}
+
+/// What the command line asks for.
+pub enum Start {
+    With(Settings),
+    /// Print this and end well: the help, the version.
+    Print(String),
+    /// End badly; a sentence says why.
+    Refuse(String),
+}
+
+/// Tells, as JSON, how its Kubernetes pod is deployed.
+///
+/// Each flag has an environment variable, named in brackets; the flag beats it.
+#[derive(FromArgs)]
+struct CommandLine {
+    /// how to answer: one of the variants below [APPINFO_VARIANT; default: baseline]
+    #[argh(option, arg_name = "name")]
+    variant: Option<String>,
+
+    /// where to listen, such as 127.0.0.1:8080; port 0 picks a free one
+    /// [APPINFO_LISTEN; default: every address, port 8080]
+    #[argh(option, arg_name = "address:port")]
+    listen: Option<String>,
+
+    /// the downward API file with the pod's labels [APPINFO_LABELS; default: /etc/labels]
+    #[argh(option, arg_name = "path")]
+    labels: Option<String>,
+
+    /// seconds to go on serving after SIGTERM [APPINFO_DRAIN; default: 5]
+    #[argh(option, arg_name = "seconds")]
+    drain: Option<String>,
+
+    /// write a line per request to stdout: method, path, status, microseconds
+    /// [APPINFO_ACCESS_LOG, 1 or 0; default: 0]
+    #[argh(switch)]
+    access_log: bool,
+
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+}
+
+impl Settings {
+    /// Reads the command line and the environment.
+    pub fn read() -> Start {
+        let arguments = match arguments(env::args_os().skip(1)) {
+            Ok(arguments) => arguments,
+            Err(why) => return Start::Refuse(why),
+        };
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        match CommandLine::from_args(&["appinfo"], &arguments) {
+            Ok(line) if line.version => Start::Print(format!("{NAME_AND_VERSION}\n")),
+            Ok(line) => Settings::of(line).map_or_else(Start::Refuse, Start::With),
+            Err(early) if early.status.is_ok() => Start::Print(help(&early.output)),
+            Err(early) => {
+                let why = early.output.trim_end().trim_end_matches('.');
+                Start::Refuse(format!("{why}. `appinfo --help` lists what it takes."))
+            }
+        }
+    }
+
+    fn of(line: CommandLine) -> Result<Settings, String> {
+        Ok(Settings {
+            variant: choose("--variant", line.variant, variant)?.unwrap_or(&VARIANTS[0]),
+            listen: choose("--listen", line.listen, listen)?.unwrap_or(Listen::Everywhere(8080)),
+            labels: choose("--labels", line.labels, path)?.unwrap_or("/etc/labels".into()),
+            drain: choose("--drain", line.drain, seconds)?.unwrap_or(Duration::from_secs(5)),
+            access_log: line.access_log || choose("--access-log", None, switch)?.unwrap_or(false),
+        })
+    }
+}
+
+/// The arguments as text, with `--flag=value` split as argh wants it: `--flag value`.
+fn arguments(given: impl Iterator<Item = OsString>) -> Result<Vec<String>, String> {
+    let mut arguments = Vec::new();
+    for argument in given {
+        let argument = argument
+            .into_string()
+            .map_err(|odd| format!("The argument {odd:?} is not UTF-8 text."))?;
+        match argument.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => {
+                arguments.extend([flag.to_owned(), value.to_owned()]);
+            }
+            _ => arguments.push(argument),
+        }
+    }
+    Ok(arguments)
+}
+
+/// argh's help, with what only the program knows.
+fn help(usage: &str) -> String {
+    let mut help = usage.trim_end().to_owned();
+    help.push_str("\n\nVariants:\n");
+    for Variant { name, summary, .. } in &VARIANTS {
+        help.push_str(&format!("  {name:<16}  {summary}\n"));
+    }
+    help
+}
+
+/// The value of a flag, else of its variable, else `None`: `--access-log` belongs to
+/// `APPINFO_ACCESS_LOG`. An empty variable counts as unset. `read` says what is allowed where it
+/// cannot take the value.
+fn choose<T>(
+    flag: &str,
+    given: Option<String>,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    let (source, value) = match given {
+        Some(value) => (flag.to_owned(), value),
+        None => {
+            let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
+            let name = format!("APPINFO_{name}");
+            match env::var_os(&name).filter(|value| !value.is_empty()) {
+                None => return Ok(None),
+                // What is not UTF-8 is no allowed value either, but for a path.
+                Some(value) => (name, value.to_string_lossy().into_owned()),
+            }
+        }
+    };
+    match read(&value) {
+        Ok(value) => Ok(Some(value)),
+        Err(allowed) => Err(format!("{source} is {value:?}, but must be {allowed}.")),
+    }
+}
+
+fn variant(value: &str) -> Result<&'static Variant, String> {
+    Variant::named(value).ok_or_else(|| {
+        let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+        format!("one of {}", names.join(", "))
+    })
+}
+
+fn listen(value: &str) -> Result<Listen, String> {
+    let allowed = |_| {
+        "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or, for every address, :8080"
+            .to_owned()
+    };
+    match value.strip_prefix(':') {
+        Some(port) if !port.starts_with('+') => {
+            port.parse().map(Listen::Everywhere).map_err(|_| allowed(()))
+        }
+        _ => value.parse().map(Listen::On).map_err(|_| allowed(())),
+    }
+}
+
+fn path(value: &str) -> Result<PathBuf, String> {
+    if value.is_empty() {
+        return Err("the path of a file".to_owned());
+    }
+    Ok(value.into())
+}
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    match value.parse() {
+        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err("a whole number of seconds from 0 to 3600".to_owned()),
+    }
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err("1 or true, 0 or false".to_owned()),
+    }
+}
+
+impl Listen {
+    /// The addresses to try, in this order.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        match *self {
+            Listen::On(address) => vec![address],
+            Listen::Everywhere(port) => {
+                let (ipv6, ipv4) = (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from([0; 4]));
+                vec![SocketAddr::new(ipv6, port), SocketAddr::new(ipv4, port)]
+            }
+        }
+    }
+}
