@@ -1,0 +1,281 @@
+# `just` alone prints the manual. It needs just 1.27 or newer, bash, and what the recipes call.
+
+set positional-arguments
+
+# What may be given before a recipe's name, as in `just ENGINE=podman images`:
+
+# the behaviour that `just image` builds: baseline, broken or namespace
+VARIANT := "baseline"
+# the images' name without its tag (or in the environment: APPINFO_REPOSITORY)
+REPOSITORY := env("APPINFO_REPOSITORY", "localhost/appinfo")
+# docker or podman (or in the environment: ENGINE); empty: docker where its daemon answers, else podman
+ENGINE := env("ENGINE", "")
+# what the image is to run on, amd64 or arm64; this machine's own unless given
+ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" } else { arch() }
+
+# This program once more, told the same, for a recipe that needs another one midway.
+just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
+
+[private]
+manual:
+    @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
+    @echo
+    @echo "Before the recipe's name, variables: VARIANT={{ VARIANT }} REPOSITORY={{ REPOSITORY }} ENGINE=docker|podman ARCH={{ ARCH }}"
+
+# Start the program here: `just run`, `just run --variant broken`
+[group("develop")]
+run *arguments:
+    cargo run --locked -- "$@"
+
+# Run all tests, or those that cargo is told: `just test --test image`
+[group("develop")]
+test *arguments:
+    cargo test --locked "$@"
+
+# Check the formatting, and the code with clippy
+[group("develop")]
+lint:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Measure speed and memory beside other servers
+[group("develop")]
+bench *arguments:
+    cargo bench --locked "$@"
+
+# Remove target/ and the three images
+[group("develop")]
+clean:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    cargo clean
+    # Without an engine there are no images either.
+    engine=$({{ just }} engine 2>/dev/null) || exit 0
+    for tag in 1 2 3; do
+        image={{ quote(REPOSITORY) }}:$tag
+        if "$engine" image inspect "$image" >/dev/null 2>&1; then
+            "$engine" image rm "$image"
+        fi
+    done
+
+# Build the static binary and lay it out as the image holds it, in target/image
+[group("image")]
+[no-exit-message]
+build:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    arch={{ quote(ARCH) }}
+    case $arch in
+        amd64) target=x86_64-unknown-linux-musl ;;
+        arm64) target=aarch64-unknown-linux-musl ;;
+        *) echo "just build: ARCH is \"$arch\", but it can be amd64 or arm64 only." >&2; exit 1 ;;
+    esac
+    cargo build --release --locked --target "$target" --target-dir target
+    root=target/image/$arch
+    rm -rf "$root"
+    mkdir -p "$root/etc"
+    cp "target/$target/release/appinfo" "$root/appinfo"
+    # The volume with the labels is mounted at /etc/podinfo: at /etc it would hide what the
+    # runtime has to put there, and as a single file (subPath) it would never change.
+    ln -s podinfo/labels "$root/etc/labels"
+    # A layer holds modes and times as well: fixed ones, so that the same binary gives the same layer.
+    chmod 755 "$root" "$root/etc" "$root/appinfo"
+    TZ=UTC touch -h -t 197001010000.00 "$root/appinfo" "$root/etc/labels" "$root/etc" "$root"
+
+# Build one image: `just image`, `just image broken`, `just image VARIANT=namespace`
+[group("image")]
+[no-exit-message]
+image variant=VARIANT:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    variant=${1#VARIANT=}
+    arch={{ quote(ARCH) }}
+    tag=$({{ just }} tag "$variant")
+    engine=$({{ just }} engine)
+    image={{ quote(REPOSITORY) }}:$tag
+    {{ just }} build
+    case $engine in
+        # Without attestations an image is one manifest, which every cluster can load. The date
+        # goes into the image's configuration (BuildKit only).
+        docker) build=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 docker build) ;;
+        # podman 4 takes a step from its cache though a build argument in it has changed.
+        podman) build=(podman build --no-cache --timestamp 0) ;;
+    esac
+    built=nothing
+    if {{ just }} from-containerfile "$variant" "${build[@]}" --quiet --tag "$image" \
+        --platform "linux/$arch" --build-arg "TARGETARCH=$arch" >/dev/null; then
+        built=$("$engine" image inspect --format '{{{{ .Architecture }} {{{{ .Config.Env }}' "$image")
+    fi
+    # Trust no cache and no builder: docker's legacy one may ignore the platform without a word.
+    case $built in
+        "$arch ["*"APPINFO_VARIANT=$variant"[\ \]]*) ;;
+        *)
+            echo "just image: $engine was to build $variant for $arch, and built $built. (For" \
+                "another architecture than its own docker needs buildx; podman does not.)" >&2
+            exit 1
+            ;;
+    esac
+    echo "$image is $variant for linux/$arch, in $engine"
+
+# Build the three images: baseline is tag 1, broken 2, namespace 3
+[group("image")]
+[no-exit-message]
+images: (image "baseline") (image "broken") (image "namespace")
+
+# Build the three images for amd64 and arm64 and push them as REGISTRY/appinfo:1, :2, :3
+[group("image")]
+[no-exit-message]
+push registry:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    registry=${1%/}
+    case {{ quote(ENGINE) }} in
+        docker | podman) engine={{ quote(ENGINE) }} ;;
+        *) if podman info >/dev/null 2>&1; then engine=podman; else engine=docker; fi ;;
+    esac
+    if [ "$engine" = docker ] && ! { docker ps -q && docker buildx version; } >/dev/null 2>&1; then
+        echo "just push: images for two architectures need podman, or docker with buildx and its" \
+            "daemon running, and neither answers." >&2
+        exit 1
+    fi
+    # Plain HTTP on this machine only, as docker has it.
+    case $registry in
+        localhost | localhost[:/]* | 127.* | "[::1]"*) tls_verify=false ;;
+        *) tls_verify=true ;;
+    esac
+    if [ "$engine" = docker ]; then
+        {{ just }} ARCH=amd64 build
+        {{ just }} ARCH=arm64 build
+    fi
+    for variant in baseline broken namespace; do
+        tag=$({{ just }} tag "$variant")
+        image=$registry/appinfo:$tag
+        if [ "$engine" = docker ]; then
+            {{ just }} from-containerfile "$variant" \
+                env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 \
+                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image"
+        else
+            list=localhost/appinfo-all:$tag
+            podman manifest rm "$list" >/dev/null 2>&1 || true
+            podman manifest create "$list" >/dev/null
+            for arch in amd64 arm64; do
+                one=localhost/appinfo-$arch
+                {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$variant"
+                podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
+            done
+            podman manifest push --all --tls-verify=$tls_verify "$list" "docker://$image"
+            podman manifest rm "$list" >/dev/null
+            podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag" >/dev/null
+        fi
+        echo "$image is $variant for linux/amd64 and linux/arm64"
+    done
+    echo
+    echo "To point the manifests there:"
+    echo
+    echo "sed -i.old 's|image: .*/appinfo:|image: $registry/appinfo:|' manifests/*.yaml manifests/canary/*.yaml && rm manifests/*.old manifests/canary/*.old"
+
+# Build the images and load them into the cluster of kubectl's current context, or of CONTEXT
+[group("cluster")]
+[no-exit-message]
+load context="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    context=$1
+    if [ -z "$context" ] && ! context=$(kubectl config current-context); then
+        echo "just load: kubectl has no current context: name one (just load CONTEXT)." >&2
+        exit 1
+    fi
+    engine=$({{ just }} engine)
+    archive=target/images.tar
+    case $context in
+        kind-*) load=(kind load image-archive "$archive" --name "${context#kind-}") ;;
+        minikube) load=(minikube --profile "$context" image load "$archive") ;;
+        k3d-*) load=(k3d image import "$archive" --cluster "${context#k3d-}") ;;
+        docker-desktop)
+            if [ "$engine" != docker ]; then
+                echo "just load: Docker Desktop's cluster takes its images from docker, but the" \
+                    "engine here is $engine: start docker, or leave ENGINE out." >&2
+                exit 1
+            fi
+            {{ just }} images
+            echo "Docker Desktop's cluster takes its images from docker: nothing to load."
+            exit
+            ;;
+        *)
+            echo "just load: knows how to load images into kind, minikube, k3d and Docker Desktop," \
+                "but the context is \"$context\": push the images to a registry that its nodes" \
+                "can reach (just push REGISTRY) and point the manifests there." >&2
+            exit 1
+            ;;
+    esac
+    {{ just }} images
+    # An archive, because these programs find docker's images by name, but not podman's.
+    images=({{ quote(REPOSITORY) }}:{1,2,3})
+    rm -f "$archive"
+    case $engine in
+        docker) docker save --output "$archive" "${images[@]}" ;;
+        # Without that flag podman takes the second and the third name for more tags of the first.
+        podman) podman save --quiet --multi-image-archive --output "$archive" "${images[@]}" ;;
+    esac
+    "${load[@]}"
+    rm -f "$archive"
+
+# Run the README's tutorial on the cluster of CONTEXT, in a namespace of its own
+[group("cluster")]
+[no-exit-message]
+e2e context:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case $1 in
+        kind-* | minikube | k3d-* | docker-desktop) {{ just }} load "$1" ;;
+        *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
+    esac
+    APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test tutorial -- --nocapture
+
+# The container engine that the recipes use.
+[private]
+[no-exit-message]
+engine:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    case {{ quote(ENGINE) }} in
+        docker | podman) echo {{ quote(ENGINE) }} ;;
+        "")
+            # Some systems have podman answer to docker's name.
+            if docker ps -q >/dev/null 2>&1 && ! docker --version | grep -qi podman; then
+                echo docker
+            elif podman info >/dev/null 2>&1; then
+                echo podman
+            else
+                echo "just: building an image needs docker with its daemon running, or podman, and" \
+                    "neither answers." >&2
+                exit 1
+            fi
+            ;;
+        *) echo "just: ENGINE is \""{{ quote(ENGINE) }}"\", but it can be docker or podman only." >&2; exit 1 ;;
+    esac
+
+# The image tag of a variant.
+[private]
+[no-exit-message]
+tag variant:
+    #!/usr/bin/env bash
+    case $1 in
+        baseline) echo 1 ;;
+        broken) echo 2 ;;
+        namespace) echo 3 ;;
+        *) echo "just: there is no variant \"$1\": it can be baseline, broken or namespace." >&2; exit 1 ;;
+    esac
+
+# Runs a build command of docker or podman, with the arguments that every one needs added.
+[private]
+[no-exit-message]
+from-containerfile variant *command:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    variant=$1
+    shift
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+    revision=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
+    "$@" --build-arg "VARIANT=$variant" --build-arg "VERSION=$version" \
+        --build-arg "REVISION=$revision" --file Containerfile target/image
