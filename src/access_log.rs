@@ -15,11 +15,15 @@ impl RequestLine {
     /// The method and the path of a request.
     pub fn of(request: &Request) -> RequestLine {
         let (method, path) = (request.method().as_str(), route::path(request.url()));
-        RequestLine(format!("{} {}", method.escape_debug(), path.escape_debug()))
+        RequestLine(format!(
+            "{} {}",
+            method.as_bytes().escape_ascii(),
+            path.as_bytes().escape_ascii()
+        ))
     }
 
     /// Writes the line: method, path, status, and the microseconds that the answer took.
     pub fn log(&self, status: u16, took: Duration) {
-        let _ = writeln!(io::stdout(), "{} {status} {}", self.0, took.as_micros());
+        let _ = writeln!(io::stdout(), "{} {status} {}", self.0, took.as_micros() as u64);
     }
 }

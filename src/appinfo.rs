@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::labels::Labels;
 
 /// How a pod is deployed. What is unknown is an empty string.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AppInfo {
     /// The pod's name, from `MY_POD_NAME`.
@@ -38,13 +38,21 @@ impl Pod {
 
 impl AppInfo {
     /// All that is known about a pod with these labels.
-    pub fn new(pod: &Pod, mut labels: Labels) -> AppInfo {
-        AppInfo {
+    pub fn new(pod: &Pod, labels: Labels) -> AppInfo {
+        let mut appinfo = AppInfo {
             pod_name: pod.name.clone(),
-            app_name: labels.remove("app").unwrap_or_default(),
             namespace: pod.namespace.clone(),
-            release: labels.remove("release").unwrap_or_default(),
-            labels,
+            ..AppInfo::default()
+        };
+        for (key, value) in labels {
+            match key.as_str() {
+                "app" => appinfo.app_name = value,
+                "release" => appinfo.release = value,
+                _ => {
+                    appinfo.labels.insert(key, value);
+                }
+            }
         }
+        appinfo
     }
 }

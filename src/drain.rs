@@ -3,23 +3,24 @@
 //! some seconds before it stops
 //! (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-flow>).
 
-use std::process;
+use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::{flag, low_level::pipe};
 use tiny_http::Server;
 
 use crate::listener::Listener;
 use crate::log;
 
-/// How far the end has come; shared by all threads.
+/// How far the end has come; shared by all threads, and set in the signal handler itself.
 #[derive(Default)]
 pub struct Draining {
-    begun: AtomicBool,
+    begun: Arc<AtomicBool>,
     over: AtomicBool,
 }
 
@@ -41,7 +42,7 @@ impl Draining {
 ///
 /// # Errors
 ///
-/// A sentence, when the process may start no thread.
+/// A sentence, when the process may open no more files or start no thread.
 pub fn on_signals(
     time: Duration,
     draining: &Arc<Draining>,
@@ -49,30 +50,35 @@ pub fn on_signals(
     server: &Arc<Server>,
 ) -> Result<(), String> {
     let cannot = |error| format!("cannot wait for signals: {error}");
-    let mut signals = Signals::new([SIGTERM, SIGINT]).map_err(cannot)?;
+    let (mut signals, number) = handle(draining).map_err(cannot)?;
     let (draining, server) = (draining.clone(), server.clone());
-    let watch = move || {
-        let mut arrived = signals.forever();
-        let first = arrived.next();
-        draining.begun.store(true, Ordering::Relaxed);
-        let time = if first == Some(SIGTERM) { time } else { Duration::ZERO };
-        log::line(format_args!("told to stop: not ready any more, stopping in {time:?}"));
-        let stop = move || {
-            thread::sleep(time);
-            draining.over.store(true, Ordering::Relaxed);
-            listener.close();
-            // Closing ends the loop on Linux; on other systems only this does.
-            server.unblock();
-        };
-        if let Err(error) = thread::Builder::new().name("drain".to_owned()).spawn(stop) {
-            log::line(format_args!("cannot drain: {error}"));
-            process::exit(1);
-        }
-        if let Some(second) = arrived.next() {
-            log::line("told to stop again: stopping now");
-            process::exit(128 + second);
-        }
+    let stop = move || {
+        let _ = signals.read_exact(&mut [0]);
+        let is_sigterm = number.load(Ordering::SeqCst) == SIGTERM as usize;
+        let time = if is_sigterm { time } else { Duration::ZERO };
+        let seconds = time.as_secs();
+        log::line(format_args!("told to stop: not ready any more, serving for {seconds} s more"));
+        thread::sleep(time);
+        draining.over.store(true, Ordering::Relaxed);
+        listener.close();
+        // Closing ends the loop on Linux; on other systems only this does.
+        server.unblock();
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(cannot)?;
+    thread::Builder::new().name("drain".to_owned()).spawn(stop).map_err(cannot)?;
     Ok(())
+}
+
+/// Sets the signal handlers up. The first signal can be read from the stream, its number from the
+/// number beside it.
+fn handle(draining: &Draining) -> io::Result<(UnixStream, Arc<AtomicUsize>)> {
+    let (reader, writer) = UnixStream::pair()?;
+    let number = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGTERM, SIGINT] {
+        // In this order: a signal that finds the flag set is not the first.
+        flag::register_conditional_shutdown(signal, 128 + signal, draining.begun.clone())?;
+        flag::register(signal, draining.begun.clone())?;
+        flag::register_usize(signal, number.clone(), signal as usize)?;
+        pipe::register(signal, writer.try_clone()?)?;
+    }
+    Ok((reader, number))
 }

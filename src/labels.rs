@@ -11,10 +11,11 @@ pub type Labels = BTreeMap<String, String>;
 /// Reads the labels. A line without `=` is skipped; a value that is not quoted, or not rightly,
 /// is taken as it stands, so that a file written by hand serves as well.
 pub fn parse(text: &str) -> Labels {
-    text.lines()
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.to_owned(), unquote(value).unwrap_or_else(|| value.to_owned())))
-        .collect()
+    let mut labels = Labels::new();
+    for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+        labels.insert(key.to_owned(), unquote(value).unwrap_or_else(|| value.to_owned()));
+    }
+    labels
 }
 
 /// Undoes Go's quoting (<https://go.dev/ref/spec#String_literals>).

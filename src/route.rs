@@ -13,6 +13,16 @@ pub enum Route {
 }
 
 impl Route {
+    /// All of them, in order.
+    pub const ALL: [Route; 6] = [
+        Route::Page,
+        Route::AppInfo,
+        Route::Healthz,
+        Route::Readyz,
+        Route::Metrics,
+        Route::Unknown,
+    ];
+
     /// The route of a request target in origin form or in absolute form, which a server has to
     /// take as well (RFC 9112, 3.2.2). A query says nothing to any of them.
     pub fn of(target: &str) -> Route {

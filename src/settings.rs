@@ -140,7 +140,7 @@ fn choose<T>(
     let (source, value) = match given {
         Some(value) => (flag.to_owned(), value),
         None => {
-            let name = flag.trim_start_matches('-').to_uppercase().replace('-', "_");
+            let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
             let name = format!("APPINFO_{name}");
             match env::var_os(&name).filter(|value| !value.is_empty()) {
                 None => return Ok(None),
