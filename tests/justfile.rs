@@ -1,0 +1,435 @@
+//! The justfile, with stand-ins for the programs it calls, which write down what they are told.
+//! What the real engines make of it is tested in `image`, `push` and `reproducible`.
+
+mod common;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use common::{Folder, have};
+use serde_json::Value;
+
+/// The recipes, in the order of the manual.
+const RECIPES: [&str; 11] =
+    ["run", "test", "lint", "bench", "clean", "build", "image", "images", "push", "load", "e2e"];
+
+/// A stand-in appends what it is told to the log, then does what its own lines say.
+const STAND_INS: [(&str, &str); 8] = [
+    // Puts a program where `cargo build` would.
+    (
+        "cargo",
+        r#"for argument; do
+    [ "${previous-}" = --target ] && target=$argument
+    previous=$argument
+done
+if [ "$1" = build ]; then
+    mkdir -p "target/$target/release"
+    echo program >"target/$target/release/appinfo"
+fi
+[ -z "${APPINFO_KUBE_CONTEXT-}" ] || echo "with APPINFO_KUBE_CONTEXT=$APPINFO_KUBE_CONTEXT" >>"$LOG""#,
+    ),
+    ("docker", ENGINE),
+    ("podman", ENGINE),
+    ("kubectl", r#"[ -n "${CONTEXT-}" ] && echo "$CONTEXT""#),
+    ("kind", ARCHIVE),
+    ("minikube", ARCHIVE),
+    ("k3d", ARCHIVE),
+    ("git", "echo 0123456789abcdef"),
+];
+
+/// An engine that answers if `ENGINES` names it, and has built what it was last told to build,
+/// unless `BUILDS` says that it builds something else.
+const ENGINE: &str = r#"case " ${ENGINES-} " in *" ${0##*/} "*) ;; *) exit 1 ;; esac
+case "$1 $2" in
+    "--version "*) echo "${DOCKER_VERSION-${0##*/} version 1}" ;;
+    "build "*)
+        for argument; do
+            case $argument in
+                VARIANT=*) variant=${argument#VARIANT=} ;;
+                linux/*) arch=${argument#linux/} ;;
+            esac
+        done
+        echo "$arch [PATH=/bin APPINFO_VARIANT=$variant]" >built ;;
+    "buildx version") [ -n "${BUILDX-}" ] ;;
+    "image inspect") if [ -n "${BUILDS-}" ]; then echo "$BUILDS"; else cat built; fi ;;
+    "save "*)
+        for argument; do
+            [ "${previous-}" = --output ] && echo "$*" >"$argument"
+            previous=$argument
+        done ;;
+esac"#;
+
+/// A cluster's loader: the archive that it is told of has to be there.
+const ARCHIVE: &str = r#"for argument; do
+    case $argument in *.tar) cat "$argument" >/dev/null || exit 1 ;; esac
+done"#;
+
+/// A copy of what the recipes need, where they may write, with the stand-ins first on the PATH.
+struct Workshop {
+    folder: Folder,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Workshop {
+    /// None where there is no just.
+    fn new() -> Option<Workshop> {
+        if !have(&["just", "bash"]) {
+            return None;
+        }
+        let workshop = Workshop { folder: Folder::new(), environment: Vec::new() };
+        let root = workshop.folder.path();
+        for file in ["justfile", "Containerfile", "Cargo.toml"] {
+            std::fs::copy(common::repository().join(file), root.join(file)).expect("it is copied");
+        }
+        let programs = root.join("programs");
+        std::fs::create_dir(&programs).expect("a folder can be made");
+        for (name, lines) in STAND_INS {
+            let path = programs.join(name);
+            let script = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >>\"$LOG\"\n{lines}\n");
+            std::fs::write(&path, script).expect("a file can be written");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
+                .expect("a file can be made executable");
+        }
+        Some(workshop.with("ENGINES", "docker podman").with("CONTEXT", "kind-canary"))
+    }
+
+    /// Sets a variable for what follows.
+    fn with(mut self, name: &'static str, value: &str) -> Workshop {
+        self.environment.push((name, value.to_owned()));
+        self
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Runs just with these arguments, separated by white space.
+    fn just(&self, arguments: &str) -> Ran {
+        let _ = std::fs::remove_file(self.log());
+        let path = std::env::var("PATH").unwrap_or_default();
+        let programs = self.folder.path().join("programs");
+        let output = Command::new("just")
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("ENGINE")
+            .env_remove("APPINFO_REPOSITORY")
+            .env("PATH", format!("{}:{path}", programs.display()))
+            .env("LOG", self.log())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .output()
+            .expect("just runs");
+        let calls = std::fs::read_to_string(self.log()).unwrap_or_default();
+        Ran { output, calls: calls.lines().map(str::to_owned).collect() }
+    }
+}
+
+/// A run of just, and the calls of the stand-ins during it.
+#[derive(Debug)]
+struct Ran {
+    output: Output,
+    calls: Vec<String>,
+}
+
+impl Ran {
+    /// Fails unless just has succeeded.
+    fn well(self) -> Ran {
+        assert!(self.output.status.success(), "{self:#?}");
+        self
+    }
+
+    /// Fails unless just has ended with an error; returns what it said.
+    fn refused(&self) -> String {
+        assert!(!self.output.status.success(), "{self:#?}");
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    /// The calls that start like this.
+    fn calls_of(&self, start: &str) -> Vec<&str> {
+        self.calls.iter().map(String::as_str).filter(|call| call.starts_with(start)).collect()
+    }
+
+    /// The one call that starts like this.
+    fn call_of(&self, start: &str) -> &str {
+        let calls = self.calls_of(start);
+        assert_eq!(calls.len(), 1, "one call of {start}: {self:#?}");
+        calls[0]
+    }
+}
+
+/// Fails unless the call has all these words.
+#[track_caller]
+fn has_words(call: &str, words: &str) {
+    let call_words: Vec<_> = call.split_whitespace().collect();
+    for word in words.split_whitespace() {
+        assert!(call_words.contains(&word), "{word} is missing in: {call}");
+    }
+}
+
+#[test]
+fn just_alone_is_the_manual_of_all_recipes() {
+    let Some(workshop) = Workshop::new() else { return };
+    let manual = String::from_utf8(workshop.just("").well().output.stdout).expect("it is UTF-8");
+    let dump = workshop.just("--dump --dump-format json").well().output.stdout;
+    let dump: Value = serde_json::from_slice(&dump).expect("just dumps JSON");
+    let recipes = dump["recipes"].as_object().expect("there are recipes");
+    let mut public = Vec::new();
+    for (name, recipe) in recipes.iter().filter(|(_, recipe)| recipe["private"] == false) {
+        public.push(name.as_str());
+        let doc = recipe["doc"].as_str().unwrap_or_else(|| panic!("{name} has a comment"));
+        let line = manual
+            .lines()
+            .find(|line| line.trim_start().split(' ').next() == Some(name))
+            .unwrap_or_else(|| panic!("{name} is in the manual:\n{manual}"));
+        assert!(line.ends_with(doc), "the comment of {name} is in the manual");
+        assert!(recipe["attributes"].to_string().contains("group"), "{name} is in a group");
+    }
+    let mut expected = RECIPES;
+    expected.sort();
+    assert_eq!(public, expected);
+    let order = RECIPES.map(|name| manual.find(&format!("\n    {name} ")).expect("it is listed"));
+    assert!(order.is_sorted(), "the manual keeps the file's order:\n{manual}");
+}
+
+#[test]
+fn image_takes_the_variant_as_people_type_it() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (arguments, variant, tag) in [
+        ("image", "baseline", 1),
+        ("image broken", "broken", 2),
+        ("image VARIANT=broken", "broken", 2),
+        ("VARIANT=broken image", "broken", 2),
+        ("image VARIANT=namespace", "namespace", 3),
+        ("image baseline", "baseline", 1),
+    ] {
+        let ran = workshop.just(arguments).well();
+        let build = ran.call_of("docker build ");
+        has_words(build, &format!("VARIANT={variant} localhost/appinfo:{tag}"));
+        has_words(build, "VERSION=0.1.0 REVISION=0123456789abcdef");
+    }
+}
+
+#[test]
+fn another_variant_is_refused_before_anything_is_built() {
+    let Some(workshop) = Workshop::new() else { return };
+    for arguments in ["image borken", "image VARIANT=Broken", "VARIANT=2 image", "image VARIANT="] {
+        let ran = workshop.just(arguments);
+        let said = ran.refused();
+        assert!(said.contains("baseline, broken or namespace"), "{arguments}: {said}");
+        assert_eq!(ran.calls, [""; 0], "{arguments}");
+    }
+}
+
+#[test]
+fn images_are_the_three_variants_under_one_name() {
+    let Some(workshop) = Workshop::new() else { return };
+    let ran = workshop.just("REPOSITORY=registry.example/team/appinfo images").well();
+    let builds = ran.calls_of("docker build ");
+    assert_eq!(builds.len(), 3, "{ran:#?}");
+    for (build, words) in builds.iter().zip([
+        "VARIANT=baseline registry.example/team/appinfo:1",
+        "VARIANT=broken registry.example/team/appinfo:2",
+        "VARIANT=namespace registry.example/team/appinfo:3",
+    ]) {
+        has_words(build, words);
+    }
+    let workshop = workshop.with("APPINFO_REPOSITORY", "other.example/appinfo");
+    let ran = workshop.just("image").well();
+    has_words(ran.call_of("docker build "), "other.example/appinfo:1");
+}
+
+#[test]
+fn the_engine_is_docker_where_it_answers_else_podman() {
+    let Some(workshop) = Workshop::new() else { return };
+    assert_eq!(workshop.just("image").well().calls_of("podman build "), [""; 0]);
+    has_words(workshop.just("ENGINE=podman image").well().call_of("podman build"), "--no-cache");
+
+    let workshop = workshop.with("DOCKER_VERSION", "podman version 4.9");
+    let ran = workshop.just("image").well();
+    assert_eq!(ran.calls_of("docker build "), [""; 0], "podman by docker's name is podman");
+    ran.call_of("podman build ");
+
+    let workshop = workshop.with("ENGINES", "podman");
+    let ran = workshop.just("image").well();
+    assert_eq!(ran.calls_of("docker build "), [""; 0]);
+    ran.call_of("podman build ");
+
+    let workshop = workshop.with("ENGINES", "");
+    let ran = workshop.just("image");
+    assert!(ran.refused().contains("docker with its daemon running, or podman"), "{ran:#?}");
+    assert_eq!(ran.calls_of("cargo"), [""; 0], "nothing is built without an engine: {ran:#?}");
+
+    let workshop = workshop.with("ENGINE", "nerdctl");
+    let ran = workshop.just("image");
+    assert!(ran.refused().contains("\"nerdctl\", but it can be docker or podman"), "{ran:#?}");
+}
+
+#[test]
+fn an_image_that_is_not_what_was_asked_for_is_refused() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (arguments, built) in [
+        ("ARCH=amd64 image broken", "amd64 [PATH=/bin APPINFO_VARIANT=baseline]"),
+        ("ARCH=arm64 image broken", "amd64 [PATH=/bin APPINFO_VARIANT=broken]"),
+        ("ARCH=amd64 image broken", "amd64 [PATH=/bin APPINFO_VARIANT=broken-by-half]"),
+    ] {
+        let workshop = Workshop::new().expect("just is there").with("BUILDS", built);
+        let said = workshop.just(arguments).refused();
+        assert!(said.contains(built), "{arguments}: {said}");
+    }
+    workshop
+        .with("BUILDS", "arm64 [APPINFO_VARIANT=broken PATH=/]")
+        .just("ARCH=arm64 image broken")
+        .well();
+}
+
+#[test]
+fn the_binary_is_laid_out_as_the_image_holds_it() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (arch, target) in
+        [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")]
+    {
+        let ran = workshop.just(&format!("ARCH={arch} build")).well();
+        has_words(ran.call_of("cargo build "), &format!("--release --locked {target}"));
+        let root = workshop.folder.path().join("target/image").join(arch);
+        let mut files: Vec<_> = std::fs::read_dir(&root)
+            .expect("it is there")
+            .chain(std::fs::read_dir(root.join("etc")).expect("it is there"))
+            .map(|entry| entry.expect("it can be read").path())
+            .collect();
+        files.sort();
+        let expected = ["appinfo", "etc", "etc/labels"].map(|name| root.join(name));
+        assert_eq!(files, expected);
+        for file in files {
+            let metadata = file.symlink_metadata().expect("it is there");
+            let modified = metadata.modified().expect("it has a time");
+            assert_eq!(modified, std::time::UNIX_EPOCH, "{}", file.display());
+        }
+        let link = std::fs::read_link(root.join("etc/labels")).expect("it is a link");
+        assert_eq!(link.to_str(), Some("podinfo/labels"));
+    }
+    let said = workshop.just("ARCH=x86_64 build").refused();
+    assert!(said.contains("\"x86_64\", but it can be amd64 or arm64"), "{said}");
+}
+
+#[test]
+fn load_gives_the_images_to_the_cluster_of_the_context() {
+    let Some(mut workshop) = Workshop::new() else { return };
+    for (context, load) in [
+        ("kind-canary", "kind load image-archive target/images.tar --name canary"),
+        ("minikube", "minikube --profile minikube image load target/images.tar"),
+        ("k3d-canary", "k3d image import target/images.tar --cluster canary"),
+    ] {
+        let names = "localhost/appinfo:1 localhost/appinfo:2 localhost/appinfo:3";
+        // The context of kubectl's choice, or the one that is named.
+        workshop = workshop.with("CONTEXT", context);
+        for arguments in ["ENGINE=docker load".to_owned(), format!("ENGINE=podman load {context}")]
+        {
+            let ran = workshop.just(&arguments).well();
+            assert_eq!(ran.calls.last().map(String::as_str), Some(load), "{arguments}: {ran:#?}");
+            let engine = &arguments[7..13];
+            has_words(ran.call_of(&format!("{engine} save ")), names);
+            if engine == "podman" {
+                has_words(ran.call_of("podman save "), "--multi-image-archive");
+            }
+            assert_eq!(ran.calls_of(&format!("{engine} build ")).len(), 3, "{ran:#?}");
+        }
+    }
+}
+
+#[test]
+fn load_needs_nothing_for_docker_desktop() {
+    let Some(workshop) = Workshop::new() else { return };
+    let ran = workshop.just("load docker-desktop").well();
+    assert_eq!(ran.calls_of("docker build ").len(), 3, "{ran:#?}");
+    assert_eq!(ran.calls_of("docker save "), [""; 0], "{ran:#?}");
+    let said = workshop.just("ENGINE=podman load docker-desktop").refused();
+    assert!(said.contains("takes its images from docker"), "{said}");
+}
+
+#[test]
+fn load_says_what_to_do_for_another_cluster() {
+    let Some(workshop) = Workshop::new() else { return };
+    let ran = workshop.just("load gke_canary");
+    let said = ran.refused();
+    assert!(said.contains("\"gke_canary\"") && said.contains("just push REGISTRY"), "{said}");
+    assert_eq!(ran.calls_of("docker build "), [""; 0], "{ran:#?}");
+
+    let said = workshop.with("CONTEXT", "").just("load").refused();
+    assert!(said.contains("no current context"), "{said}");
+}
+
+#[test]
+fn e2e_loads_what_it_can_and_runs_the_tutorial_on_the_context() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (context, loads) in [("kind-other", 1), ("gke_canary", 0)] {
+        let ran = workshop.just(&format!("e2e {context}")).well();
+        assert_eq!(ran.calls_of("kind load").len(), loads, "{ran:#?}");
+        ran.call_of("cargo test --locked --test tutorial -- --nocapture");
+        assert_eq!(
+            ran.calls.last(),
+            Some(&format!("with APPINFO_KUBE_CONTEXT={context}")),
+            "{ran:#?}"
+        );
+    }
+    workshop.just("e2e").refused();
+}
+
+#[test]
+fn what_is_for_developers_is_cargo() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (arguments, calls) in [
+        ("run --variant broken", &["cargo run --locked -- --variant broken"][..]),
+        ("test --test http", &["cargo test --locked --test http"]),
+        ("bench", &["cargo bench --locked"]),
+        ("lint", &["cargo fmt --check", "cargo clippy --all-targets --locked -- -D warnings"]),
+    ] {
+        assert_eq!(workshop.just(arguments).well().calls, calls, "{arguments}");
+    }
+}
+
+#[test]
+fn clean_removes_the_images_of_the_engine_too() {
+    let Some(workshop) = Workshop::new() else { return };
+    let ran = workshop.just("clean").well();
+    ran.call_of("cargo clean");
+    assert_eq!(ran.calls_of("docker image rm"), [""; 0], "there are none yet");
+    workshop.just("image").well();
+    let ran = workshop.just("clean").well();
+    let removed = ["1", "2", "3"].map(|tag| format!("docker image rm localhost/appinfo:{tag}"));
+    assert_eq!(ran.calls_of("docker image rm"), removed);
+    let ran = workshop.with("ENGINES", "").just("clean").well();
+    assert_eq!(ran.calls_of("cargo clean").len(), 1, "{ran:#?}");
+}
+
+#[test]
+fn push_with_buildx_builds_both_architectures_at_once() {
+    let Some(workshop) = Workshop::new() else { return };
+    let workshop = workshop.with("ENGINES", "docker").with("BUILDX", "1");
+    let ran = workshop.just("push registry.example/team/").well();
+    let builds = ran.calls_of("docker buildx build ");
+    assert_eq!(builds.len(), 3, "{ran:#?}");
+    for (build, words) in builds.iter().zip([
+        "VARIANT=baseline registry.example/team/appinfo:1",
+        "VARIANT=broken registry.example/team/appinfo:2",
+        "VARIANT=namespace registry.example/team/appinfo:3",
+    ]) {
+        has_words(build, &format!("--push linux/amd64,linux/arm64 {words}"));
+    }
+    for arch in ["amd64", "arm64"] {
+        let program = workshop.folder.path().join("target/image").join(arch).join("appinfo");
+        assert!(program.is_file(), "{arch} has been built");
+    }
+}
+
+#[test]
+fn push_says_what_it_needs() {
+    let Some(workshop) = Workshop::new() else { return };
+    for engines in ["", "docker"] {
+        let workshop = Workshop::new().expect("just is there").with("ENGINES", engines);
+        let ran = workshop.just("push registry.example");
+        let said = ran.refused();
+        assert!(said.contains("podman, or docker with buildx"), "{said}");
+        assert_eq!(ran.calls_of("cargo"), [""; 0], "{ran:#?}");
+    }
+    workshop.just("push").refused();
+}
