@@ -13,8 +13,11 @@ use crate::heartbeat::Heartbeat;
 use crate::metrics;
 use crate::route::Route;
 
-/// How long a request that was being received when accepting ended may still take to arrive.
-const LAST_REQUESTS: Duration = Duration::from_millis(200);
+/// Once accepting has ended, the silence after which no received request can be under way any more.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// The longest to wait for that silence.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Answers requests until the drain time is over.
 ///
@@ -42,8 +45,15 @@ pub fn run(
             Err(error) => return Err(format!("cannot accept connections any more: {error}")),
         }
     }
-    // What has been received is answered, an error of the closed listener passed over.
-    while !matches!(server.recv_timeout(LAST_REQUESTS), Ok(None)) {}
+    // What has been received is answered; an error of the closed listener is passed over.
+    let closed = Instant::now();
+    let mut last = closed;
+    while last.elapsed() < QUIET && closed.elapsed() < LONGEST {
+        if let Ok(Some(request)) = server.recv_timeout(QUIET) {
+            desk.answer(request);
+            last = Instant::now();
+        }
+    }
     Ok(())
 }
 

@@ -250,6 +250,10 @@ impl Appinfo {
 
 impl Drop for Appinfo {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let ended = self.child.try_wait();
+            eprintln!("the program ended: {ended:?}; it said: {:#?}", self.stderr.all());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,0 +1,118 @@
+//! How the program ends. (As PID 1, in a container, the tests of the image end it.)
+
+mod common;
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Start, connect, exchange, read_answer};
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
+
+/// Waits until the program is not ready any more.
+fn await_draining(appinfo: &common::Appinfo) {
+    common::eventually("readiness is off", || (appinfo.get("/readyz").status == 503).then_some(()));
+}
+
+#[test]
+fn sigterm_takes_readiness_off_at_once_and_goes_on_serving_for_the_drain_time() {
+    let mut appinfo = Start::new().args("--drain 2").spawn();
+    assert_eq!(appinfo.get("/readyz").status, 200);
+    let start = Instant::now();
+    appinfo.signal(SIGTERM);
+    await_draining(&appinfo);
+    assert!(start.elapsed() < Duration::from_millis(1500), "{:?}", start.elapsed());
+    let not_ready = appinfo.get("/readyz");
+    assert!(not_ready.json()["error"].as_str().unwrap().contains("draining"), "{not_ready:?}");
+    while start.elapsed() < Duration::from_millis(1800) {
+        assert_eq!(appinfo.get("/v1/appinfo").status, 200);
+        assert_eq!(appinfo.get("/healthz").status, 200);
+    }
+    assert_eq!(appinfo.wait().code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn the_default_drain_is_five_seconds() {
+    let mut appinfo = Start::new().spawn();
+    let start = Instant::now();
+    appinfo.signal(SIGTERM);
+    await_draining(&appinfo);
+    assert_eq!(appinfo.wait().code(), Some(0));
+    assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn sigint_stops_without_the_wait() {
+    let mut appinfo = Start::new().args("--drain 3600").spawn();
+    appinfo.signal(SIGINT);
+    assert_eq!(appinfo.wait().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_of_either_kind_ends_it_at_once_with_128_plus_its_number() {
+    for (first, second) in [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)] {
+        let mut appinfo = Start::new().args("--drain 3600").spawn();
+        appinfo.signal(first);
+        await_draining(&appinfo);
+        appinfo.signal(second);
+        assert_eq!(appinfo.wait().code(), Some(128 + second), "{first} then {second}");
+    }
+}
+
+#[test]
+fn a_request_that_was_received_before_the_end_is_answered() {
+    for _ in 0..10 {
+        let mut appinfo = Start::new().spawn();
+        let mut streams: Vec<_> = (0..20).map(|_| connect(appinfo.address).unwrap()).collect();
+        // A connection that is served shows that all before it are accepted.
+        assert_eq!(appinfo.get("/healthz").status, 200);
+        for stream in &mut streams {
+            stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\n\r\n").unwrap();
+        }
+        appinfo.signal(SIGINT);
+        std::thread::scope(|scope| {
+            for mut stream in streams {
+                scope.spawn(move || {
+                    assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+                });
+            }
+        });
+        assert_eq!(appinfo.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn after_the_drain_no_connection_is_accepted_and_a_held_one_does_not_delay_the_end() {
+    let mut appinfo = Start::new().args("--drain 0").spawn();
+    let _held = connect(appinfo.address).unwrap();
+    appinfo.signal(SIGTERM);
+    assert_eq!(appinfo.wait().code(), Some(0));
+    assert!(exchange(appinfo.address, b"GET / HTTP/1.1\r\n\r\n").is_err());
+}
+
+#[test]
+fn no_request_is_lost_while_it_drains_under_load() {
+    let mut appinfo = Start::new().args("--drain 3").spawn();
+    let (answered, over) = (AtomicU32::new(0), AtomicBool::new(false));
+    let address = appinfo.address;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    assert_eq!(common::get(address, "/v1/appinfo").status, 200);
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        appinfo.signal(SIGTERM);
+        await_draining(&appinfo);
+        // As the Service does: it stops sending requests a while before the drain time is over.
+        std::thread::sleep(Duration::from_secs(1));
+        over.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > 100, "{answered:?}");
+    assert_eq!(appinfo.wait().code(), Some(0));
+}
