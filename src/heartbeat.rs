@@ -6,11 +6,13 @@
 //! next from the queue. When nothing comes back for a while, the process ends, so that the kubelet
 //! or Docker starts it anew.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,11 +21,11 @@ use tiny_http::Request;
 use crate::drain::Draining;
 use crate::log;
 
-/// How often to ask while nobody else does.
-const AT_REST: Duration = Duration::from_millis(250);
+/// How often to ask.
+const AT_REST: Duration = Duration::from_millis(100);
 
-/// How often to ask while there are other requests, and so perhaps connections that wait.
-const BUSY: Duration = Duration::from_millis(10);
+/// How often to ask while connections may wait for a thread.
+const HURRY: Duration = Duration::from_millis(1);
 
 /// How long to wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,8 +39,6 @@ pub struct Heartbeat {
     target: SocketAddr,
     /// The port that the request now under way comes from; 0 before the first.
     port: AtomicU16,
-    /// Whether anybody else has asked something since the last heartbeat.
-    busy: AtomicBool,
 }
 
 impl Heartbeat {
@@ -49,7 +49,7 @@ impl Heartbeat {
             // Over IPv4 even on `[::]`: a container may have no IPv6 loopback address.
             target.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        Heartbeat { target, port: AtomicU16::new(0), busy: AtomicBool::new(false) }
+        Heartbeat { target, port: AtomicU16::new(0) }
     }
 
     /// Whether this request is one of the program's own, to be kept out of every log and count.
@@ -58,11 +58,6 @@ impl Heartbeat {
             client.port() == self.port.load(Ordering::Acquire)
                 && client.ip().to_canonical() == self.target.ip().to_canonical()
         })
-    }
-
-    /// Says that somebody else has sent a request.
-    pub fn hurry(&self) {
-        self.busy.store(true, Ordering::Relaxed);
     }
 
     /// Sends one request, and waits for the answer.
@@ -78,6 +73,7 @@ impl Heartbeat {
     fn beat_on(&self, draining: &Draining) {
         let mut silent_since = None;
         while !draining.is_over() {
+            let before = threads();
             match self.beat() {
                 Ok(()) => silent_since = None,
                 // From the first failure on, not from the last answer: a process that was frozen
@@ -94,10 +90,16 @@ impl Heartbeat {
                 }
                 Err(_) => {}
             }
-            let busy = self.busy.swap(false, Ordering::Relaxed) || silent_since.is_some();
-            thread::sleep(if busy { BUSY } else { AT_REST });
+            // A new thread has served us, so all others were held: perhaps it has gone on to a
+            // connection that waited, and there are more of them.
+            thread::sleep(if threads() > before { HURRY } else { AT_REST });
         }
     }
+}
+
+/// How many threads the process has, and two more: each is a folder in this one (proc(5)).
+fn threads() -> u64 {
+    fs::metadata("/proc/self/task").map_or(0, |tasks| tasks.nlink())
 }
 
 /// Starts the heartbeat in a thread of its own.

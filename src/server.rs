@@ -72,7 +72,6 @@ impl Desk<'_> {
             let _ = self.sender.send(request, &self.endpoints.ok);
             return;
         }
-        self.heartbeat.hurry();
         let start = Instant::now();
         let client = request.remote_addr().copied();
         if self.stalled.includes(client) {
