@@ -23,6 +23,10 @@ const SIZE_LIMIT: u64 = 1024 * 1024;
 /// from a coarse clock: two changes within one tick leave the same time.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// How often to look again for a file that has gone. A swap removes the old version, so that a path
+/// which was followed into it just before leads nowhere.
+const RETRIES: usize = 10;
+
 /// The labels file, and what was last seen of it.
 pub struct LabelsFile {
     path: PathBuf,
@@ -63,7 +67,14 @@ impl LabelsFile {
     /// Looks at the file. `None` if it is as at the last look; else its labels, or a sentence
     /// that says why it cannot be used.
     pub fn changed(&mut self) -> Option<Result<Labels, String>> {
-        let (seen, labels) = match self.look() {
+        let mut look = self.look();
+        for _ in 0..RETRIES {
+            if !matches!(look, Ok(Some((Seen::Absent, _)))) {
+                break;
+            }
+            look = self.look();
+        }
+        let (seen, labels) = match look {
             Ok(None) => return None,
             Ok(Some((seen, labels))) => (seen, Ok(labels)),
             Err(why) => {
@@ -88,18 +99,23 @@ impl LabelsFile {
 
     /// What is there now, or `None` if that is what was there at the last look.
     fn look(&self) -> Result<Option<(Seen, Labels)>, String> {
+        let absent = |error: io::Error| match error.kind() {
+            ErrorKind::NotFound if self.last == Seen::Absent => Ok(None),
+            ErrorKind::NotFound => Ok(Some((Seen::Absent, Labels::new()))),
+            _ => Err(error.to_string()),
+        };
         let metadata = match self.path.metadata() {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let known = self.last == Seen::Absent;
-                return Ok((!known).then(|| (Seen::Absent, Labels::new())));
-            }
-            other => other.map_err(|error| error.to_string())?,
+            Ok(metadata) => metadata,
+            Err(error) => return absent(error),
         };
         if self.last == Seen::File(Stamp::of(&metadata)) {
             return Ok(None);
         }
         check(&metadata)?;
-        let (metadata, text) = read(&self.path).map_err(|error| error.to_string())?;
+        let (metadata, text) = match read(&self.path) {
+            Ok(read) => read,
+            Err(error) => return absent(error),
+        };
         check(&metadata)?;
         if text.len() as u64 > SIZE_LIMIT {
             return Err(too_large());

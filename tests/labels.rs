@@ -109,7 +109,7 @@ fn no_answer_mixes_two_versions_while_clients_read_and_the_volume_is_swapped() {
                         newest = number;
                         answers += 1;
                     }
-                    newest
+                    labels_of(&appinfo)["k0"].as_str().unwrap().to_owned()
                 })
             })
             .collect();
@@ -119,7 +119,7 @@ fn no_answer_mixes_two_versions_while_clients_read_and_the_volume_is_swapped() {
         }
         over.store(true, Ordering::Relaxed);
         for reader in readers {
-            assert_eq!(reader.join().expect("no reader failed"), 500);
+            assert_eq!(reader.join().expect("no reader failed"), "500");
         }
     });
 }
