@@ -126,7 +126,8 @@ pub fn refuse_body(request: Request, refusal: Answer) -> io::Result<()> {
     // Forgotten, not dropped, where the thread cannot be started.
     let request = ManuallyDrop::new(request);
     let refuse = move || refuse(ManuallyDrop::into_inner(request), &refusal);
-    thread::Builder::new().name("body".to_owned()).spawn(refuse)?;
+    // Without a name: a panic there is the library's.
+    thread::Builder::new().spawn(refuse)?;
     Ok(())
 }
 

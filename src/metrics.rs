@@ -71,7 +71,10 @@ pub fn method(method: &Method) -> &'static str {
 impl Metrics {
     pub fn new(variant: &'static str) -> Metrics {
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Metrics { variant, started, requests: Vec::new(), durations: Default::default() }
+        // From the start, so that Prometheus sees the first error as a rise from zero
+        // (<https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics>).
+        let requests = [200, 500].map(|status| ((Route::AppInfo, "GET", status), 0)).to_vec();
+        Metrics { variant, started, requests, durations: Default::default() }
     }
 
     /// Counts one answered request.

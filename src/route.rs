@@ -52,11 +52,15 @@ impl Route {
 /// The path in a request target, without scheme, authority and query.
 pub fn path(target: &str) -> &str {
     let target = target.split('?').next().unwrap_or_default();
-    let Some((scheme, rest)) = target.split_once("://") else {
-        return target;
-    };
-    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+    if target.starts_with('/') {
         return target;
     }
-    rest.find('/').map_or("/", |start| &rest[start..])
+    match target.split_once("://") {
+        Some((scheme, rest))
+            if ["http", "https"].iter().any(|s| s.eq_ignore_ascii_case(scheme)) =>
+        {
+            rest.find('/').map_or("/", |start| &rest[start..])
+        }
+        _ => target,
+    }
 }

@@ -369,6 +369,8 @@ fn metrics_count_requests_by_method_path_and_status() {
         requests,
         [
             "http_requests_total{method=\"other\",path=\"/\",code=\"405\"} 2",
+            // There from the start, so that the first of either is seen as a rise from zero.
+            "http_requests_total{method=\"GET\",path=\"/v1/appinfo\",code=\"200\"} 0",
             "http_requests_total{method=\"GET\",path=\"/v1/appinfo\",code=\"500\"} 3",
             "http_requests_total{method=\"GET\",path=\"/healthz\",code=\"200\"} 1",
             "http_requests_total{method=\"GET\",path=\"other\",code=\"404\"} 2",
