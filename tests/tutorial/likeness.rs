@@ -1,0 +1,144 @@
+//! Whether a command printed what README.md shows: the same but for names that Kubernetes makes
+//! up, addresses, ages and figures; shares within what chance allows.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+/// What differs from cluster to cluster and from run to run, and what stands for it.
+static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
+        (r#""pod-template-hash":"[a-z0-9]+""#, r#""pod-template-hash":"HASH""#),
+        (r"\b\d+\.\d+\.\d+\.\d+(:80\d\d)?\b", "ADDRESS$1"),
+        (r"8080:\d{5}/TCP", "8080:PORT/TCP"),
+        // The last column of a table: an age.
+        (r"\s([0-9]+[dhms])+$", " AGE"),
+        // kubectl says this since 1.34.
+        (r" from \S+ namespace$", ""),
+        // Prometheus' time, and any figure but none at all and all.
+        (r" @\[[0-9.]+\]$", ""),
+        (r"=> ([0-9]+[.e][-+.e0-9]*|[2-9]|[0-9]{2,})$", "=> FIGURE"),
+        (r"\s+", " "),
+    ]
+    .map(|(pattern, stands_for)| (Regex::new(pattern).expect("the pattern is right"), stands_for))
+    .into()
+});
+
+/// Compares; an error says what was expected and what came.
+pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
+    let alike = match (counts(shown), counts(printed)) {
+        (Some(shown), Some(printed)) => same_shares(&shown, &printed),
+        _ => same_lines(&plain(shown), &plain(printed)),
+    };
+    let wrong = || format!("README.md shows\n{shown}\nbut it printed\n{printed}");
+    alike.then_some(()).ok_or_else(wrong)
+}
+
+/// The lines without what varies.
+fn plain(text: &str) -> Vec<String> {
+    text.trim_end().lines().map(plain_line).collect()
+}
+
+fn plain_line(line: &str) -> String {
+    let line = VARIES.iter().fold(line.to_owned(), |line, (pattern, stands_for)| {
+        pattern.replace_all(&line, *stands_for).into_owned()
+    });
+    line.trim().to_owned()
+}
+
+/// In any order; but where three dots stand for any lines, in the order shown.
+fn same_lines(shown: &[String], printed: &[String]) -> bool {
+    if shown.iter().any(|line| line == "...") {
+        return same_in_order(shown, printed);
+    }
+    let sorted = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines
+    };
+    sorted(shown) == sorted(printed)
+}
+
+fn same_in_order(shown: &[String], printed: &[String]) -> bool {
+    match (shown.split_first(), printed.split_first()) {
+        (None, None) => true,
+        (Some((dots, rest)), _) if dots == "..." => {
+            (0..=printed.len()).any(|skipped| same_in_order(rest, &printed[skipped..]))
+        }
+        (Some((line, shown)), Some((other, printed))) => {
+            line == other && same_in_order(shown, printed)
+        }
+        _ => false,
+    }
+}
+
+/// What `uniq -c` prints: how often each line came, sorted by line. None if it is something else.
+fn counts(text: &str) -> Option<Vec<(String, u32)>> {
+    let count = |line: &str| {
+        let (count, what) = line.trim_start().split_once(' ')?;
+        Some((plain_line(what), count.parse().ok()?))
+    };
+    let mut counts: Vec<_> = text.trim_end().lines().map(count).collect::<Option<_>>()?;
+    counts.sort();
+    (!counts.is_empty()).then_some(counts)
+}
+
+/// The same lines, as many in all, and each count no further from the one shown than five standard
+/// deviations of as many throws of dice: that happens once in a million runs.
+fn same_shares(shown: &[(String, u32)], printed: &[(String, u32)]) -> bool {
+    let total = |counts: &[(String, u32)]| counts.iter().map(|(_, count)| count).sum::<u32>();
+    let all = f64::from(total(shown));
+    shown.len() == printed.len()
+        && total(shown) == total(printed)
+        && shown.iter().zip(printed).all(|((what, expected), (other, count))| {
+            let share = f64::from(*expected) / all;
+            let deviation = (all * share * (1.0 - share)).sqrt();
+            what == other && (f64::from(*count) - f64::from(*expected)).abs() <= 5.0 * deviation
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+
+    #[test]
+    fn names_ages_and_addresses_may_differ() {
+        compare(
+            "NAME READY\nappinfo-567b989978-vvzlg   1/1     Running   0          4s\n10.0.0.1:8080\n",
+            "NAME   READY\nappinfo-84d5cf794d-x2x2x   1/1   Running   0   5m31s\n10.96.0.7:8080\n",
+        )
+        .unwrap();
+    }
+
+    #[test]
+    fn anything_else_may_not() {
+        compare(
+            "appinfo-567b989978-vvzlg 1/1 Running 0 4s",
+            "appinfo-567b989978-vvzlg 1/1 Running 1 4s",
+        )
+        .unwrap_err();
+        compare("NAME\n", "NAME\nappinfo-567b989978-vvzlg\n").unwrap_err();
+        compare(r#"{"Namespace":""}"#, r#"{"Namespace":"default"}"#).unwrap_err();
+        compare("x => 1 @[12.5]", "x => 0 @[12.5]").unwrap_err();
+        compare("x => 1.02 @[12.5]", "x => 0.97 @[13]").unwrap();
+    }
+
+    #[test]
+    fn three_dots_stand_for_any_lines() {
+        compare("a\n...\nb\n", "a\nb\n").unwrap();
+        compare("a\n...\nb\n", "a\n1\n2\nb\n").unwrap();
+        compare("...\nb\n", "a\nb").unwrap();
+        compare("a\n...\nb\n", "a\n1\n2\n").unwrap_err();
+        compare("a\n...\n", "b\na\n").unwrap_err();
+    }
+
+    #[test]
+    fn shares_may_differ_by_chance_alone() {
+        compare("  300 200\n  100 500\n", "    268 200\n    132 500\n").unwrap();
+        compare("  300 200\n  100 500\n", "    200 200\n    200 500\n").unwrap_err();
+        compare("  300 200\n  100 500\n", "    300 200\n    99 500\n").unwrap_err();
+        compare("  300 200\n  100 500\n", "    400 200\n").unwrap_err();
+        compare("    400 200\n", "    399 200\n      1 500\n").unwrap_err();
+    }
+}

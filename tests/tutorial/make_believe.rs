@@ -1,0 +1,559 @@
+//! A make-believe cluster: as much of the Kubernetes API as the tutorial's kubectl asks for, over
+//! real appinfo processes. The images are the program with their variant, the volume with the
+//! labels is swapped as the kubelet does it, the Service deals out connections by chance as
+//! kube-proxy does, and learns a moment late that a pod ends.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
+use crate::player::Access;
+use crate::readme;
+
+/// How long after its end began a pod still gets connections: the moment that the program's
+/// drain is for.
+const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
+
+const SERVICES: &str = "services";
+const DEPLOYMENTS: &str = "deployments";
+const PODS: &str = "pods";
+
+/// The running cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    address: SocketAddr,
+    folder: Arc<Folder>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
+    objects: BTreeMap<String, Value>,
+    /// What runs, by the paths of the pods.
+    pods: BTreeMap<String, Pod>,
+}
+
+struct Pod {
+    appinfo: Appinfo,
+    labels: DownwardApi,
+    /// Whether it gets connections.
+    endpoint: bool,
+}
+
+impl Cluster {
+    pub fn start() -> Cluster {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let cluster = Cluster { address, folder: Arc::new(Folder::new()), state: Arc::default() };
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
+            "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]},
+        });
+        cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
+        let api = cluster.clone();
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let api = api.clone();
+                thread::spawn(move || api.answer(Request::read(client.expect("a connection"))));
+            }
+        });
+        cluster
+    }
+
+    /// What a user would have in their kubeconfig; and, before the real kubectl, one that lets
+    /// `port-forward` be done here: its protocol (SPDY) is no business of the tutorial.
+    pub fn access(&self) -> Access {
+        let file = |name: &str, content: &str| {
+            let path = self.folder.path().join(name);
+            std::fs::write(&path, content).expect("the folder can be written");
+            path
+        };
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config",
+            "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": "make-believe", "context": {"cluster": "c", "user": "u"}}],
+        });
+        let kubectl = format!(
+            "#!/usr/bin/env bash\n\
+             [ \"$1\" != port-forward ] || exec curl -sN \"http://{}/port-forward/$2/$3\"\n\
+             PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
+            self.address
+        );
+        common::run(Command::new("chmod").arg("+x").arg(file("kubectl", &kubectl)));
+        Access {
+            context: "make-believe".to_owned(),
+            kubeconfig: Some(file("kubeconfig", &kubeconfig.to_string())),
+            node: None,
+            outside_images: false,
+            programs: Some(self.folder.path().to_owned()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no request panics while it holds the state")
+    }
+
+    /// Answers a request to the API.
+    fn answer(&self, request: Request) {
+        if let Some(rest) = request.path.strip_prefix("/port-forward/") {
+            let (pod, ports) = rest.split_once('/').expect("kubectl was told a pod and its ports");
+            return self.forward_port(&request, pod, ports);
+        }
+        if let Some((_, path)) = request.path.split_once("/services/appinfo:http/proxy") {
+            let answer = common::get(self.some_endpoint().expect("a pod is there"), path);
+            return request.respond(answer.status, answer.text());
+        }
+        if request.parameter("watch").is_some() {
+            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell, and a
+            // list has to come before it.
+            return match request.parameter("sendInitialEvents") {
+                Some(_) => request.respond(422, &failure(422, "Invalid")),
+                None => request.respond_without_end(""),
+            };
+        }
+        let path = request.path.as_str();
+        let answer = match request.method.as_str() {
+            "GET" => self.get(&request),
+            "POST" => Some(self.create(path, request.body.clone())),
+            "PATCH" => self.patch(path, &request.body),
+            "DELETE" => self.delete(path),
+            other => panic!("no kubectl command of the tutorial sends {other} {path}"),
+        };
+        match answer {
+            Some(answer) if request.as_table => request.respond(200, &table(&answer).to_string()),
+            Some(answer) => request.respond(200, &answer.to_string()),
+            None => request.respond(404, &failure(404, "NotFound")),
+        }
+    }
+
+    /// An object, a list of objects, or what the API says about itself.
+    fn get(&self, request: &Request) -> Option<Value> {
+        let path = request.path.as_str();
+        if let Some(discovery) = discovery(path) {
+            return Some(discovery);
+        }
+        let state = self.state();
+        if let Some(object) = state.objects.get(path) {
+            return Some(object.clone());
+        }
+        let (_, resource) = path.rsplit_once('/')?;
+        if ![SERVICES, DEPLOYMENTS, PODS, "nodes", "namespaces"].contains(&resource) {
+            return None;
+        }
+        let labels = request.parameter("labelSelector").unwrap_or_default();
+        let name = request.parameter("fieldSelector").unwrap_or_default();
+        let name = name.strip_prefix("metadata.name=");
+        let items = state.objects.iter().filter(|(other, object)| {
+            let mut labels = labels.split(',').filter_map(|label| label.split_once('='));
+            other.rsplit_once('/').is_some_and(|(collection, _)| collection == path)
+                && labels.all(|(key, value)| object["metadata"]["labels"][key] == value)
+                && name.is_none_or(|name| object["metadata"]["name"] == name)
+        });
+        let items: Vec<_> = items.map(|(_, object)| object).collect();
+        let metadata = json!({"resourceVersion": "1"});
+        Some(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
+    }
+
+    fn create(&self, collection: &str, mut object: Value) -> Value {
+        let name = object["metadata"]["name"].as_str().expect("it has a name").to_owned();
+        let path = format!("{collection}/{name}");
+        object["metadata"]["uid"] = json!(path);
+        object["metadata"]["resourceVersion"] = json!("1");
+        object["metadata"]["creationTimestamp"] = json!("2026-11-22T00:00:00Z");
+        if collection.ends_with(SERVICES) {
+            object["spec"]["clusterIP"] = json!("10.96.0.10");
+            object["spec"]["ports"][0]["nodePort"] = json!(self.open_node_port());
+        }
+        self.state().objects.insert(path.clone(), object.clone());
+        if collection.ends_with(DEPLOYMENTS) {
+            self.roll_out(&path);
+        }
+        self.state().objects[&path].clone()
+    }
+
+    /// Changes an object, and makes it so.
+    fn patch(&self, path: &str, patch: &Value) -> Option<Value> {
+        if let Some(path) = path.strip_suffix("/scale") {
+            let mut scaled = self.patch(path, patch)?;
+            scaled["apiVersion"] = json!("autoscaling/v1");
+            scaled["kind"] = json!("Scale");
+            return Some(scaled);
+        }
+        let object = {
+            let mut state = self.state();
+            let object = state.objects.get_mut(path)?;
+            merge(object, patch);
+            let object = object.clone();
+            if let Some(pod) = state.pods.get_mut(path) {
+                pod.labels.swap(labels_file(&object["metadata"]["labels"]));
+            }
+            object
+        };
+        if object["kind"] == "Deployment" {
+            self.roll_out(path);
+        }
+        Some(object)
+    }
+
+    /// Deletes an object; with a Deployment its pods, with a namespace all that is in it.
+    fn delete(&self, path: &str) -> Option<Value> {
+        self.state().objects.remove(path)?;
+        for pod in self.pods_of(path) {
+            self.end(&pod);
+        }
+        let within = format!("{path}/");
+        self.state().objects.retain(|other, _| !other.starts_with(&within));
+        self.state().pods.retain(|other, _| !other.starts_with(&within));
+        Some(json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
+    }
+
+    /// Starts as many pods of the Deployment's template as it wants, each before one of another
+    /// template is ended: `maxUnavailable: 0`.
+    fn roll_out(&self, path: &str) {
+        let deployment = self.state().objects[path].clone();
+        let template = &deployment["spec"]["template"];
+        let hash = pod_template_hash(template);
+        let replicas = deployment["spec"]["replicas"].as_u64().expect("it is a number");
+        let (new, mut old): (Vec<_>, Vec<_>) = self.pods_of(path).into_iter().partition(|pod| {
+            self.state().objects[pod]["metadata"]["labels"]["pod-template-hash"] == hash.as_str()
+        });
+        for _ in new.len() as u64..replicas {
+            self.start_pod(path, &deployment, &hash);
+            if let Some(pod) = old.pop() {
+                self.end(&pod);
+            }
+        }
+        let status = json!({
+            "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas,
+            "readyReplicas": replicas, "availableReplicas": replicas,
+        });
+        let mut state = self.state();
+        let deployment = state.objects.get_mut(path).expect("it is there");
+        deployment["status"] = status;
+        deployment["metadata"]["generation"] = json!(1);
+    }
+
+    fn start_pod(&self, owner: &str, deployment: &Value, hash: &str) {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name =
+            format!("{}-{hash}-{number:05}", deployment["metadata"]["name"].as_str().unwrap());
+        let (namespace, _) = owner.split_once("/deployments/").expect("it is a Deployment");
+        let namespace = namespace.rsplit_once('/').expect("it is in a namespace").1;
+
+        let mut pod = deployment["spec"]["template"].clone();
+        pod["apiVersion"] = json!("v1");
+        pod["kind"] = json!("Pod");
+        pod["metadata"]["name"] = json!(name);
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod["metadata"]["labels"]["pod-template-hash"] = json!(hash);
+        pod["metadata"]["ownerReferences"] =
+            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": owner}]);
+        let container = &pod["spec"]["containers"][0];
+
+        let labels = DownwardApi::with(labels_file(&pod["metadata"]["labels"]));
+        let mut start = Start::new().arg("--labels").arg(labels.file());
+        start = start.env("APPINFO_VARIANT", variant(container["image"].as_str().unwrap()));
+        for variable in container["env"].as_array().unwrap() {
+            let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap();
+            let value = pod.pointer(&format!("/{}", field.replace('.', "/"))).expect("a field");
+            start = start.env(variable["name"].as_str().unwrap(), value.as_str().unwrap());
+        }
+        let appinfo = start.spawn();
+        let probe = container["readinessProbe"]["httpGet"]["path"].as_str().unwrap();
+        assert_eq!(appinfo.get(probe).status, 200, "a pod gets ready");
+
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let mut state = self.state();
+        state.objects.insert(path.clone(), pod);
+        state.pods.insert(path, Pod { appinfo, labels, endpoint: true });
+    }
+
+    /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
+    fn end(&self, pod: &str) {
+        let (cluster, path) = (self.clone(), pod.to_owned());
+        let mut state = self.state();
+        state.objects.get_mut(pod).expect("it is there")["metadata"]["deletionTimestamp"] =
+            json!("2026-11-22T00:00:00Z");
+        state.pods[pod].appinfo.signal(15);
+        drop(state);
+        thread::spawn(move || {
+            thread::sleep(ENDPOINTS_LAG);
+            cluster.state().pods.entry(path.clone()).and_modify(|pod| pod.endpoint = false);
+            common::eventually("an ended pod is gone", || {
+                match cluster.state().pods.get_mut(&path) {
+                    Some(pod) => (!pod.appinfo.is_alive()).then_some(()),
+                    None => Some(()),
+                }
+            });
+            let mut state = cluster.state();
+            state.objects.remove(&path);
+            state.pods.remove(&path);
+        });
+    }
+
+    /// The paths of a Deployment's pods that are not about to end.
+    fn pods_of(&self, deployment: &str) -> Vec<String> {
+        let state = self.state();
+        let pods = state.objects.iter().filter(|(_, object)| {
+            let metadata = &object["metadata"];
+            metadata["ownerReferences"][0]["uid"] == deployment
+                && metadata["deletionTimestamp"].is_null()
+        });
+        pods.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// One of the Service's pods, by chance.
+    fn some_endpoint(&self) -> Option<SocketAddr> {
+        let state = self.state();
+        let service = state.objects.values().find(|object| object["kind"] == "Service")?;
+        let selector = service["spec"]["selector"].as_object()?;
+        let selected = state.pods.iter().filter(|(path, pod)| {
+            let labels = &state.objects[*path]["metadata"]["labels"];
+            pod.endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
+        });
+        let addresses: Vec<_> = selected.map(|(_, pod)| pod.appinfo.address).collect();
+        // The standard library's one source of chance: the keys of its hash maps.
+        let dice = RandomState::new().hash_one(0) as usize;
+        addresses.get(dice % addresses.len().max(1)).copied()
+    }
+
+    /// Opens a port that leads each connection to some pod of the Service.
+    fn open_node_port(&self) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let cluster = self.clone();
+        thread::spawn(move || forward(&listener, || cluster.some_endpoint()));
+        port
+    }
+
+    /// `kubectl port-forward POD LOCAL:REMOTE`; says what kubectl says and never ends.
+    fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
+        let named = |state: MutexGuard<'_, State>| {
+            let (_, pod) = state.pods.iter().find(|(path, _)| path.ends_with(pod))?;
+            Some(pod.appinfo.address)
+        };
+        let address = named(self.state()).expect("the pod is there");
+        let (local, remote) = ports.split_once(':').expect("two ports");
+        let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
+        thread::spawn(move || forward(&listener, || Some(address)));
+        let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
+        request.respond_without_end(&says);
+    }
+}
+
+/// Leads each connection to the address that `target` names then.
+fn forward(listener: &TcpListener, target: impl Fn() -> Option<SocketAddr>) {
+    for client in listener.incoming().map_while(Result::ok) {
+        // A connection that nobody takes is dropped, as a cluster would refuse it.
+        let Some(pod) = target().and_then(|address| TcpStream::connect(address).ok()) else {
+            continue;
+        };
+        let ends = |stream: &TcpStream| stream.try_clone().expect("a descriptor is left");
+        for (mut from, mut to) in [(ends(&client), ends(&pod)), (pod, client)] {
+            thread::spawn(move || {
+                let _ = io::copy(&mut from, &mut to);
+                let _ = to.shutdown(std::net::Shutdown::Write);
+            });
+        }
+    }
+}
+
+/// A request to the API, on a connection of its own.
+struct Request {
+    method: String,
+    path: String,
+    query: String,
+    /// Whether kubectl wants to print the answer as a table.
+    as_table: bool,
+    body: Value,
+    client: TcpStream,
+}
+
+impl Request {
+    fn read(client: TcpStream) -> Request {
+        let mut reader = BufReader::new(client.try_clone().expect("a descriptor is left"));
+        let mut lines = reader.by_ref().lines().map_while(Result::ok);
+        let line = lines.next().unwrap_or_default();
+        let mut words = line.split(' ').map(str::to_owned);
+        let [method, target] = [words.next(), words.next()].map(Option::unwrap_or_default);
+        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        let header = |name| head.iter().find_map(|line| line.strip_prefix(name));
+        let length = header("Content-Length: ").map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).expect("the whole body comes");
+        Request {
+            method,
+            path: target.split('?').next().unwrap_or_default().to_owned(),
+            query: target.split('?').nth(1).unwrap_or_default().to_owned(),
+            as_table: header("Accept: ").is_some_and(|accept| accept.contains("as=Table")),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            client,
+        }
+    }
+
+    /// A parameter of the query.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
+        let (_, value) = pairs.find(|(key, _)| *key == name)?;
+        Some(value.replace("%3D", "=").replace("%2C", ","))
+    }
+
+    fn respond(&self, status: u16, body: &str) {
+        let length = body.len();
+        let mut client = &self.client;
+        // kubectl may have ended meanwhile.
+        let _ = write!(
+            client,
+            "HTTP/1.1 {status} Made Up\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+    }
+
+    /// Begins an answer that ends when the client goes away.
+    fn respond_without_end(&self, body: &str) {
+        let mut client = &self.client;
+        let _ = write!(
+            client,
+            "HTTP/1.1 200 Made Up\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
+        );
+        let _ = client.read(&mut [0]);
+    }
+}
+
+fn failure(code: u16, reason: &str) -> String {
+    let message = format!("{reason}, says the make-believe cluster");
+    json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    })
+    .to_string()
+}
+
+/// What the API says about itself.
+fn discovery(path: &str) -> Option<Value> {
+    let resources = |group: &str, resources: &[(&str, &str, bool)]| {
+        let resource = |(name, kind, namespaced): &(&str, &str, bool)| {
+            let singular = kind.to_lowercase();
+            let verbs = ["create", "delete", "get", "list", "patch", "watch"];
+            json!({
+                "name": name, "singularName": singular, "kind": kind,
+                "namespaced": namespaced, "verbs": verbs,
+            })
+        };
+        let resources: Vec<_> = resources.iter().map(resource).collect();
+        json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources})
+    };
+    // All that kubectl looks for in it: whether the server checks the fields of objects itself.
+    let openapi = |group: &str, version: &str, kinds: &[&str]| {
+        let paths = kinds.iter().map(|kind| {
+            let kind = json!({"group": group, "version": version, "kind": kind});
+            let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
+            let patch = json!({"parameters": parameters, "x-kubernetes-group-version-kind": kind});
+            (format!("/{}", kind["kind"]), json!({"patch": patch}))
+        });
+        json!({"openapi": "3.0.0", "paths": paths.collect::<BTreeMap<_, _>>()})
+    };
+    let apps = json!({"groupVersion": "apps/v1", "version": "v1"});
+    let groups = json!([{"name": "apps", "versions": [apps], "preferredVersion": apps}]);
+    Some(match path {
+        "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
+        "/apis" => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
+        "/api/v1" => {
+            let namespaced = [(PODS, "Pod", true), (SERVICES, "Service", true)];
+            let others = [("nodes", "Node", false), ("namespaces", "Namespace", false)];
+            resources("v1", &[namespaced, others].concat())
+        }
+        "/apis/apps/v1" => {
+            let scale = ("deployments/scale", "Scale", true);
+            resources("apps/v1", &[(DEPLOYMENTS, "Deployment", true), scale])
+        }
+        "/openapi/v3" => {
+            let at = |path: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}")});
+            json!({"paths": {"api/v1": at("api/v1"), "apis/apps/v1": at("apis/apps/v1")}})
+        }
+        "/openapi/v3/api/v1" => openapi("", "v1", &["Service", "Namespace"]),
+        "/openapi/v3/apis/apps/v1" => openapi("apps", "v1", &["Deployment"]),
+        _ => return None,
+    })
+}
+
+/// Objects as the table that `kubectl get` prints.
+fn table(answer: &Value) -> Value {
+    let one = vec![answer.clone()];
+    let objects = answer["items"].as_array().unwrap_or(&one);
+    let kind = objects.first().map_or("Pod", |object| object["kind"].as_str().unwrap());
+    let columns = match kind {
+        "Service" => ["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"].as_slice(),
+        _ => &["Name", "Ready", "Status", "Restarts", "Age"],
+    };
+    let row = |object: &Value| {
+        let name = &object["metadata"]["name"];
+        let ending = !object["metadata"]["deletionTimestamp"].is_null();
+        let port = format!("8080:{}/TCP", object["spec"]["ports"][0]["nodePort"]);
+        let (kind, address) = (&object["spec"]["type"], &object["spec"]["clusterIP"]);
+        let cells = match object["kind"].as_str() {
+            Some("Service") => json!([name, kind, address, "<none>", port, "1s"]),
+            _ => json!([name, "1/1", if ending { "Terminating" } else { "Running" }, "0", "1s"]),
+        };
+        let metadata = &object["metadata"];
+        let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata});
+        json!({"cells": cells, "object": object})
+    };
+    let column = |name: &&str| json!({"name": name, "type": "string", "format": "", "priority": 0});
+    json!({
+        "apiVersion": "meta.k8s.io/v1", "kind": "Table",
+        "columnDefinitions": columns.iter().map(column).collect::<Vec<_>>(),
+        "rows": objects.iter().map(row).collect::<Vec<_>>(),
+    })
+}
+
+/// Merges a patch: objects key by key, lists item by item as their names say.
+fn merge(object: &mut Value, patch: &Value) {
+    match (object, patch) {
+        (Value::Object(object), Value::Object(patch)) => {
+            for (key, value) in patch.iter().filter(|(key, _)| !key.starts_with('$')) {
+                merge(object.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(items), Value::Array(patches)) => {
+            for patch in patches {
+                let named = items.iter_mut().find(|item| item["name"] == patch["name"]);
+                merge(named.expect("the tutorial adds no items"), patch);
+            }
+        }
+        (object, patch) => *object = patch.clone(),
+    }
+}
+
+/// The labels as the kubelet writes them into a downward API volume.
+fn labels_file(labels: &Value) -> String {
+    let labels = labels.as_object().expect("labels are an object");
+    let lines: BTreeMap<_, _> = labels.iter().collect();
+    lines.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What Kubernetes calls a Deployment's template, so that its pods can be told from older ones.
+fn pod_template_hash(template: &Value) -> String {
+    let mut hasher = DefaultHasher::new();
+    template.to_string().hash(&mut hasher);
+    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
+}
+
+/// The variant in an image, as README.md's table has it.
+fn variant(image: &str) -> String {
+    let rows = readme::table("image");
+    let row = rows.iter().find(|row| row[0].replace('`', "") == image).expect("the image is known");
+    row[1].replace('`', "")
+}

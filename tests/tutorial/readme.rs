@@ -1,0 +1,147 @@
+//! README.md as a script: its command blocks, what it shows of their output, and the notes that
+//! a reader does not see.
+
+use crate::common;
+
+/// What README.md says to do, and to the runner alone.
+#[derive(Debug)]
+pub enum Item {
+    Step(Step),
+    /// End the background step of that name.
+    Stop(String),
+    /// Count every request from here on, or no longer.
+    Load(bool),
+}
+
+/// A block of commands.
+#[derive(Debug, Default)]
+pub struct Step {
+    /// Where it stands in README.md.
+    pub line: usize,
+    /// The `##` heading that it stands under.
+    pub part: String,
+    pub commands: String,
+    /// What README.md shows it to print.
+    pub output: Option<String>,
+    /// Only checked, never run.
+    pub not_run: bool,
+    /// Needs an image of another registry.
+    pub outside_image: bool,
+    /// Repeated until it prints what is shown.
+    pub soon: bool,
+    /// What it sets is forgotten.
+    pub aside: bool,
+    /// Left running, under this name.
+    pub background: Option<String>,
+}
+
+pub fn text() -> String {
+    std::fs::read_to_string(common::repository().join("README.md")).expect("README.md is there")
+}
+
+/// The lines that are neither in a fenced block nor a note.
+pub fn prose() -> Vec<String> {
+    let mut fenced = false;
+    let is_prose = |line: &&str| {
+        let fence = line.starts_with("```");
+        fenced ^= fence;
+        !fence && !fenced && !line.starts_with("<!--")
+    };
+    text().lines().filter(is_prose).map(str::to_owned).collect()
+}
+
+/// Every `code` in the prose.
+pub fn inline_code() -> Vec<String> {
+    let prose = prose().join("\n");
+    prose.split('`').skip(1).step_by(2).map(|code| code.replace('\n', " ")).collect()
+}
+
+/// The fenced blocks of a language.
+pub fn blocks(language: &str) -> Vec<String> {
+    let text = text();
+    let fences = text.split("\n```").skip(1).step_by(2);
+    fences
+        .filter_map(|block| Some(block.strip_prefix(language)?.strip_prefix('\n')?.to_owned()))
+        .collect()
+}
+
+/// The rows of the table whose header begins with this cell, each cut into its cells.
+pub fn table(first_header: &str) -> Vec<Vec<String>> {
+    let prose = prose();
+    let cells = |line: &String| {
+        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let mut lines =
+        prose.iter().skip_while(|line| !line.starts_with(&format!("| {first_header} |")));
+    assert!(lines.next().is_some(), "README.md has a table that begins with {first_header:?}");
+    lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect()
+}
+
+/// The whole script. Panics with the line where README.md breaks its own rules.
+pub fn script() -> Vec<Item> {
+    let text = text();
+    let mut items = Vec::new();
+    let mut part = String::new();
+    let mut next = Step::default();
+    // Whether a block of output may follow: nothing but commands has come since a heading or prose.
+    let mut after_commands = false;
+    let mut lines = text.lines().enumerate();
+    while let Some((index, line)) = lines.next() {
+        let here = index + 1;
+        if let Some(heading) = line.strip_prefix("## ") {
+            part = heading.to_owned();
+        } else if let Some(note) = line.strip_prefix("<!-- ") {
+            let note = note
+                .strip_suffix(" -->")
+                .unwrap_or_else(|| panic!("line {here}: a note is one line"));
+            read_note(note, &mut next, &mut items, here);
+        } else if let Some(language) = line.strip_prefix("```") {
+            let block: Vec<_> =
+                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+            let block = block.join("\n") + "\n";
+            match language {
+                "sh" => {
+                    let step = std::mem::take(&mut next);
+                    let (line, part) = (here, part.clone());
+                    items.push(Item::Step(Step { line, part, commands: block, ..step }));
+                    after_commands = true;
+                    continue;
+                }
+                "text" => {
+                    let Some(Item::Step(step)) = items.last_mut().filter(|_| after_commands) else {
+                        panic!("line {here}: an output follows its commands");
+                    };
+                    step.output = Some(block);
+                }
+                // An excerpt of a manifest, or of anything else that is not typed.
+                "yaml" => {}
+                other => panic!("line {here}: what is a block of {other:?}?"),
+            }
+        } else if line.is_empty() {
+            continue;
+        }
+        after_commands = false;
+    }
+    items
+}
+
+/// Takes a note: `stop` and `load` stand for themselves, the others speak of the next block.
+fn read_note(note: &str, next: &mut Step, items: &mut Vec<Item>, line: usize) {
+    match note.split_once(": ") {
+        Some(("not run", _why)) => next.not_run = true,
+        Some(("background", name)) => next.background = Some(name.to_owned()),
+        Some(("stop", name)) => items.push(Item::Stop(name.to_owned())),
+        Some(("load", "on")) => items.push(Item::Load(true)),
+        Some(("load", "off")) => items.push(Item::Load(false)),
+        _ => {
+            for word in note.split(", ") {
+                match word {
+                    "soon" => next.soon = true,
+                    "aside" => next.aside = true,
+                    "outside image" => next.outside_image = true,
+                    _ => panic!("line {line}: the note {note:?} means nothing to tests/tutorial"),
+                }
+            }
+        }
+    }
+}
