@@ -1,0 +1,474 @@
+//! The live page in real Chromium, before real processes and a balancer between them.
+//!
+//! `cargo test --test page -- --ignored` makes the pictures in `tests/screenshots` anew.
+
+mod common;
+mod page {
+    pub mod balancer;
+    pub mod browser;
+}
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use common::{Appinfo, DownwardApi, Start, eventually, have};
+use page::balancer::{Balancer, Mode};
+use page::browser::{Browser, END, LEFT, RIGHT, TAB};
+use sha2::{Digest, Sha256};
+
+const TOOLS: [&str; 2] = ["chromium", "chromedriver"];
+const PROXY: &str = "/api/v1/namespaces/default/services/appinfo:http/proxy";
+const CANARY: &str = "appinfo-canary-broken-6f7d9c8b5c-m8zrp";
+
+/// A pod: the process, and the volume with its labels.
+struct Pod {
+    appinfo: Appinfo,
+    labels: DownwardApi,
+}
+
+impl Pod {
+    fn new(name: &str, variant: &str, labels: &str) -> Pod {
+        let labels = DownwardApi::with(labels);
+        let appinfo = Start::new()
+            .args(&format!("--variant {variant} --labels"))
+            .arg(labels.file())
+            .env("MY_POD_NAME", name)
+            .env("MY_POD_NAMESPACE", "default")
+            .spawn();
+        Pod { appinfo, labels }
+    }
+
+    fn stable(name: &str) -> Pod {
+        Pod::new(&format!("appinfo-5d8c7b9f4d-{name}"), "baseline", &stable_labels(""))
+    }
+
+    fn broken_canary() -> Pod {
+        Pod::new(CANARY, "broken", &canary_labels("broken", "6f7d9c8b5c"))
+    }
+
+    fn fixed_canary() -> Pod {
+        let labels = canary_labels("fixed", "7b46cc95b8");
+        Pod::new("appinfo-canary-fixed-7b46cc95b8-tq5hd", "namespace", &labels)
+    }
+}
+
+/// A stable pod's labels file, with more lines at its end.
+fn stable_labels(more: &str) -> String {
+    format!("app=\"appinfo\"\npod-template-hash=\"5d8c7b9f4d\"\nrelease=\"stable\"{more}")
+}
+
+fn canary_labels(which: &str, hash: &str) -> String {
+    format!("app=\"appinfo\"\ncanary=\"{which}\"\npod-template-hash=\"{hash}\"\nrelease=\"canary\"")
+}
+
+/// The three stable pods of the tutorial.
+fn three_stable() -> Vec<Pod> {
+    ["2hx9k", "7qvbn", "xw4lt"].map(Pod::stable).into()
+}
+
+fn addresses<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<SocketAddr> {
+    pods.into_iter().map(|pod| pod.appinfo.address).collect()
+}
+
+/// A browser at the page of this balancer, asking as fast as the page lets it.
+fn watch(balancer: &Balancer) -> Browser {
+    let browser = Browser::new();
+    browser.open(&balancer.url());
+    fastest(&browser);
+    browser
+}
+
+fn fastest(browser: &Browser) {
+    browser.js("rate.focus()");
+    browser.press(END);
+}
+
+/// A percentage on the page, as a number.
+fn percentage(browser: &Browser, figure: &str) -> f64 {
+    browser.number(&format!("parseFloat({figure}.textContent)"))
+}
+
+/// Nothing is in the console but the deliberate errors, and nothing was asked for elsewhere.
+fn assert_clean(browser: &Browser, balancer: &Balancer) {
+    for message in browser.console() {
+        assert!(message.contains("v1/appinfo") && message.contains("500"), "{message}");
+    }
+    let requests = browser.requests();
+    assert!(requests.len() > 20, "the browser tells its requests: {requests:?}");
+    for address in requests {
+        let own = [balancer.url(), format!("{}v1/appinfo", balancer.url())].contains(&address);
+        assert!(own || address.starts_with("data:image/svg+xml,"), "asks for {address}");
+    }
+}
+
+#[test]
+fn the_page_is_one_small_document_and_its_policy_names_its_script_and_style() {
+    let answer = Start::new().spawn().get("/");
+    let page = answer.text();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    assert!(page.len() <= 12_000, "the page has {} bytes", page.len());
+    for refused in
+        [" src=", "style=\"", " onclick", "innerHTML", "@import", "url(", "//www.", "https:"]
+    {
+        let mut found = page.match_indices(refused).map(|(at, _)| &page[at - 20..]);
+        // The icon's name space is not an address that anybody asks.
+        assert!(found.all(|text| text[..40].contains("xmlns")), "the page holds {refused}");
+    }
+
+    let hash = |tag: &str| {
+        let (_, rest) = page.split_once(&format!("<{tag}>")).expect("there is one");
+        let (content, rest) = rest.split_once(&format!("</{tag}>")).expect("it ends");
+        assert!(!rest.contains(&format!("<{tag}")), "there is one {tag} only");
+        base64::engine::general_purpose::STANDARD.encode(Sha256::digest(content))
+    };
+    let policy = answer.header("content-security-policy").expect("there is a policy");
+    let lines = format!(
+        "script-src 'sha256-{}'; \\\n    style-src 'sha256-{}'; \\\n",
+        hash("script"),
+        hash("style")
+    );
+    let expected = format!(
+        "default-src 'none'; {}connect-src 'self'; img-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+        lines.replace("\\\n", "").replace("    ", "")
+    );
+    assert_eq!(policy, expected, "\n\nfor POLICY in src/page.rs:\n    {lines}");
+}
+
+#[test]
+fn the_broken_canary_is_seen_behind_a_service() {
+    shows_the_broken_canary("");
+}
+
+#[test]
+fn the_broken_canary_is_seen_under_the_path_prefix_of_kubectl_proxy() {
+    shows_the_broken_canary(PROXY);
+}
+
+fn shows_the_broken_canary(prefix: &'static str) {
+    if !have(&TOOLS) {
+        return;
+    }
+    let mut stable = three_stable();
+    let canary = Pod::broken_canary();
+    let balancer = Balancer::new(prefix, &addresses(stable.iter().chain([&canary])));
+    let browser = watch(&balancer);
+
+    // Shares: what four pods give by chance, give or take four standard deviations of 240 answers.
+    browser.wait("grid.childElementCount === 240 && answers.textContent >= 240");
+    for figure in ["canary", "errors"] {
+        let share = percentage(&browser, figure);
+        assert!((14.0..=36.0).contains(&share), "{figure}: {share}%");
+    }
+    let squares = |look: &str| browser.number(&format!("grid.querySelectorAll('{look}').length"));
+    assert_eq!(squares(".stable:not(.bad), .canary.bad"), 240.0);
+    assert!((34.0..=86.0).contains(&squares(".canary.bad")), "{}", squares(".canary.bad"));
+    let bars = |look: &str| browser.number(&format!("bars.querySelectorAll('{look}').length"));
+    assert_eq!(browser.number("bars.childElementCount"), 40.0);
+    assert!(bars(".stable") >= 3.0 && bars(".canary.bad") >= 3.0);
+    assert_eq!(browser.text("whose.textContent.replace(/\\d+/, 'N')"), "N from canary");
+    // An error is told by its shape: its background is drawn, not just coloured.
+    let drawn = "getComputedStyle(grid.querySelector('.bad')).backgroundImage";
+    assert!(browser.text(drawn).contains("45deg"), "{}", browser.text(drawn));
+    assert_ne!(colour(&browser, ".stable"), colour(&browser, ".canary.bad"));
+
+    // Pods: stable first, each with what it tells; the broken one can tell but its name.
+    let cell = |row: usize, column: usize| {
+        browser.text(&format!("$('pods').rows[{row}].cells[{column}].textContent"))
+    };
+    assert_eq!(browser.number("$('pods').rows.length"), 4.0);
+    assert_eq!(cell(1, 0), "appinfo-5d8c7b9f4d-7qvbn");
+    assert_eq!(cell(1, 1), "stable");
+    assert_eq!(cell(1, 2), "\"\" empty");
+    assert_eq!(cell(1, 3), "pod-template-hash=5d8c7b9f4d");
+    assert_eq!(cell(1, 5), "0");
+    assert_eq!([cell(3, 0), cell(3, 1), cell(3, 2), cell(3, 3)], [CANARY, "canary", "", ""]);
+    assert_eq!(cell(3, 5), format!("{} (100%)", cell(3, 4)));
+    assert!(cell(3, 4).parse::<u32>().expect("a count") > 30);
+
+    // A label is set; then one whose value would be markup if it were not shown as text.
+    assert_eq!(browser.number("$('pods').querySelectorAll('.new').length"), 0.0);
+    stable[1].labels.swap(stable_labels("\ntier=\"gold\""));
+    browser.wait("$('pods').rows[1].querySelector('.new')?.textContent === 'tier=gold'");
+    assert_eq!(browser.text("say.textContent"), "New on appinfo-5d8c7b9f4d-7qvbn: tier=gold");
+    let hostile = "<script>document.title='bad'</script><img src=//bad.example onerror=bad()>";
+    stable[0].labels.swap(stable_labels(&format!("\nx=\"{hostile}\"")));
+    browser.wait("$('pods').rows[0].querySelector('.new')");
+    assert_eq!(browser.text("$('pods').querySelector('.new').textContent"), format!("x={hostile}"));
+    assert_eq!(browser.number("document.querySelectorAll('img, td script').length"), 0.0);
+    // After a while it is a label like any other.
+    browser.wait("!$('pods').querySelector('.new')");
+    assert_eq!(cell(1, 3), "pod-template-hash=5d8c7b9f4dtier=gold");
+
+    // Once in a while a screen reader is told the figures.
+    browser.wait("say.textContent.includes('in the last minute')");
+    assert_clean(&browser, &balancer);
+}
+
+/// The colour of the first square or row that this selector finds.
+fn colour(browser: &Browser, selector: &str) -> String {
+    let style = format!("getComputedStyle(grid.querySelector('{selector}'))");
+    browser.text(&format!("{style}.getPropertyValue('--c')"))
+}
+
+#[test]
+fn the_fixed_canary_tells_its_namespace_and_a_pod_that_is_gone_fades_then_goes() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let stable = three_stable();
+    let canary = Pod::fixed_canary();
+    let balancer = Balancer::new("", &addresses(stable.iter().chain([&canary])));
+    let browser = watch(&balancer);
+    let row = "[...$('pods').rows].find(row => row.className.includes('canary'))";
+    browser.wait(&format!("{row}?.cells[2].textContent === 'default'"));
+    browser.wait("answers.textContent >= 100");
+    assert_eq!(percentage(&browser, "errors"), 0.0);
+    assert!(percentage(&browser, "canary") > 10.0);
+    assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
+    assert_eq!(browser.text("whose.textContent"), "none");
+
+    balancer.set_pods(&addresses(&stable));
+    browser.wait(&format!("{row}?.classList.contains('quiet')"));
+    assert!(browser.text(&format!("{row}.cells[6].textContent")).ends_with(" s ago"));
+    browser.wait(&format!("getComputedStyle({row}).opacity < 0.5"));
+    browser.wait(&format!("!{row}"));
+    assert_eq!(browser.number("$('pods').rows.length"), 3.0);
+    assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
+    assert_clean(&browser, &balancer);
+}
+
+#[test]
+fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let pods = three_stable();
+    let balancer = Balancer::new("", &addresses(&pods));
+    let browser = Browser::new();
+    browser.open(&balancer.url());
+    let asked_within = |seconds: u64| {
+        let before = balancer.count();
+        std::thread::sleep(Duration::from_secs(seconds));
+        balancer.count() - before
+    };
+    browser.wait("state.textContent === 'Live'");
+    assert_eq!(browser.text("pace.textContent"), "4");
+    let asked = asked_within(3);
+    assert!((6..=13).contains(&asked), "{asked} in 3 seconds, not about 12");
+    fastest(&browser);
+    assert_eq!(browser.text("pace.textContent"), "20");
+    let asked = asked_within(3);
+    assert!((20..=62).contains(&asked), "{asked} in 3 seconds, not about 60");
+
+    let rests = || {
+        eventually("the last answer is shown", || {
+            (browser.number("+answers.textContent") == balancer.count() as f64).then_some(())
+        });
+        let seen = "answers.textContent + $('pods').textContent";
+        let before = (balancer.count(), browser.text(seen));
+        std::thread::sleep(Duration::from_millis(2500)); // What is absent cannot be waited for.
+        assert_eq!(before, (balancer.count(), browser.text(seen)));
+    };
+    browser.click("#pause");
+    browser.wait("state.textContent === 'Paused' && pause.textContent === 'Resume'");
+    rests();
+    browser.js("rate.focus()");
+    browser.press(LEFT);
+    assert_eq!(browser.text("pace.textContent"), "19");
+    rests(); // Another pace is not the end of the pause.
+    browser.click("#pause");
+    browser.wait("state.textContent === 'Live' && pause.textContent === 'Pause'");
+    assert!(asked_within(1) > 3);
+
+    browser.minimise();
+    browser.wait("document.hidden");
+    rests();
+    browser.restore();
+    browser.wait("!document.hidden");
+    assert!(asked_within(1) > 3);
+    assert_clean(&browser, &balancer);
+}
+
+#[test]
+fn a_slow_or_dead_server_makes_it_wait_and_never_piles_up_requests() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let pod = Pod::stable("2hx9k");
+    let balancer = Balancer::new("", &addresses([&pod]));
+    let browser = watch(&balancer);
+    browser.wait("answers.textContent >= 20");
+
+    balancer.set_mode(Mode::Hold);
+    eventually("a few requests wait", || (balancer.open() == 4).then_some(()));
+    browser.wait("state.textContent === 'No answer, trying again'");
+    eventually("they are given up", || (balancer.open() <= 1).then_some(()));
+    assert_eq!(balancer.most_open(), 4);
+    assert!(browser.text("tell.textContent").starts_with("Point"));
+    browser.wait("grid.firstChild.matches('.other.bad')");
+    assert!(browser.text("grid.firstChild.ariaLabel").contains("no answer"));
+    // One at a time, with ever longer waits: at the pace that is set it would be 120.
+    let before = balancer.count();
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(balancer.count() - before <= 3, "{} within 6 seconds", balancer.count() - before);
+
+    balancer.set_mode(Mode::Serve);
+    browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
+
+    balancer.set_mode(Mode::HangUp);
+    browser.wait("state.textContent === 'No answer, trying again'");
+    let (before, start) = (balancer.count(), Instant::now());
+    eventually("six seconds pass", || (start.elapsed().as_secs() >= 6).then_some(()));
+    // A browser may ask once more, by itself, when a connection ends without an answer.
+    assert!(balancer.count() - before <= 12, "{} in 6 seconds", balancer.count() - before);
+    balancer.set_mode(Mode::Serve);
+    browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
+}
+
+#[test]
+fn it_is_used_with_the_keyboard_the_pointer_and_a_screen_reader() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let mut pods = three_stable();
+    pods.push(Pod::broken_canary());
+    let balancer = Balancer::new("", &addresses(&pods));
+    let browser = Browser::new();
+    browser.open(&balancer.url());
+    browser.wait("answers.textContent >= 12 && grid.querySelector('.bad')");
+
+    let tree = browser.accessible();
+    for thing in [
+        "heading: appinfo watch the canary",
+        "slider: 4 requests a second",
+        "button: Pause",
+        "group: Answers",
+        "image: Shares of stable, canary and errors",
+        "columnheader: Namespace",
+        "columnheader: Last seen",
+        &format!("rowheader: {CANARY}"),
+        "cell: \"\" empty",
+    ] {
+        assert!(tree.iter().any(|line| line == thing), "{thing:?} is not in {tree:#?}");
+    }
+    assert!(tree.iter().any(|line| line.starts_with("status:")), "{tree:#?}");
+
+    // Three stops: pace, pause, grid. Then the arrows walk from square to square.
+    for stop in ["rate", "pause", "grid"] {
+        browser.press(TAB);
+        assert_eq!(browser.text("document.activeElement.id"), stop);
+    }
+    browser.press(RIGHT);
+    browser.press(RIGHT);
+    assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "1");
+    let told = browser.text("tell.textContent");
+    assert!(told.starts_with(&browser.text("document.activeElement.ariaLabel")), "{told}");
+    assert!(told.contains("appinfo-") && told.contains("00") && told.contains(" ms"), "{told}");
+    // The grid holds still meanwhile, and tells how many wait.
+    browser.wait("tell.textContent.includes('(6 newer)')");
+    assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "1");
+    browser.press(LEFT);
+    assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "0");
+    browser.press(TAB);
+    browser.wait("tell.textContent.startsWith('Point')");
+
+    // The pointer: any square under it tells the same.
+    let place = "grid.children[2].getBoundingClientRect()";
+    let (x, y) = (browser.number(&format!("{place}.x")), browser.number(&format!("{place}.y")));
+    browser.point(x as u32 + 5, y as u32 + 5);
+    browser.wait("tell.textContent.includes(' ms')");
+    let told = browser.text("tell.textContent");
+    assert!(told.starts_with(&browser.text("grid.children[2].ariaLabel")), "{told}");
+    browser.point(1, 1);
+    browser.wait("tell.textContent.startsWith('Point')");
+    assert_clean(&browser, &balancer);
+}
+
+#[test]
+fn it_fits_every_screen_and_both_colour_schemes() {
+    if !have(&TOOLS) {
+        return;
+    }
+    // The longest that Kubernetes allows: 63 characters for a label's value, and for a pod's
+    // name 253, though those of a Deployment's pods are shorter than 63.
+    let long = "x".repeat(63);
+    let labels = format!("app=\"appinfo\"\nrelease=\"{long}\"\n{long}=\"{long}\"");
+    let pods = [Pod::stable("2hx9k"), Pod::new(&long, "baseline", &labels), Pod::broken_canary()];
+    let balancer = Balancer::new("", &addresses(&pods));
+    let browser = watch(&balancer);
+    browser.wait("answers.textContent >= 60 && $('pods').rows.length === 3");
+    for width in [360, 768, 1280, 1920, 3840] {
+        browser.size(width, 800);
+        browser.wait(&format!("innerWidth === {width}"));
+        let wide = browser.number("document.documentElement.scrollWidth");
+        assert!(wide <= f64::from(width), "{wide} pixels on a screen of {width}");
+        let text = browser.number("parseFloat(getComputedStyle(document.body).fontSize)");
+        assert!(text >= 15.0, "text of {text} pixels on a screen of {width}");
+    }
+
+    let background = "getComputedStyle(document.documentElement).backgroundColor";
+    let backgrounds = ["light", "dark"].map(|scheme| {
+        browser.prefer("prefers-color-scheme", scheme);
+        browser.text(background)
+    });
+    assert_eq!(backgrounds, ["rgb(245, 247, 246)", "rgb(14, 20, 23)"]);
+
+    // New squares come with a movement, unless that is not wanted.
+    browser.wait("document.getAnimations().length > 0");
+    browser.prefer("prefers-reduced-motion", "reduce");
+    let moving = "document.getAnimations().length";
+    assert_eq!((0..20).map(|_| browser.number(moving)).sum::<f64>(), 0.0);
+    assert_clean(&browser, &balancer);
+}
+
+#[test]
+fn without_javascript_it_tells_the_command() {
+    if !have(&TOOLS) {
+        return;
+    }
+    let appinfo = Start::new().spawn();
+    let browser = Browser::new();
+    browser.devtools("Emulation.setScriptExecutionDisabled", &serde_json::json!({"value": true}));
+    browser.open(&format!("http://{}/", appinfo.address));
+    let tree = browser.accessible().join("\n");
+    assert!(tree.contains("curl -s http://localhost:8080/v1/appinfo"), "{tree}");
+    assert!(!tree.contains("table:"), "what cannot be filled is not shown: {tree}");
+}
+
+#[test]
+#[ignore = "takes three minutes; writes the pictures in tests/screenshots, or where APPINFO_SCREENSHOTS says"]
+fn pictures_of_the_broken_canary() {
+    assert!(have(&TOOLS));
+    let folder = std::env::var_os("APPINFO_SCREENSHOTS")
+        .map_or(common::repository().join("tests/screenshots"), Into::into);
+    let mut pods = three_stable();
+    let canary = Pod::broken_canary();
+    let balancer = Balancer::new(PROXY, &addresses(&pods));
+    let browser = Browser::new();
+    browser.open(&balancer.url());
+    browser.wait("answers.textContent >= 230");
+    balancer.set_pods(&addresses(pods.iter().chain([&canary])));
+    browser.wait("bars.querySelectorAll('.canary').length >= 20");
+    pods[1].labels.swap(stable_labels("\ntier=\"gold\""));
+    browser.wait("$('pods').querySelector('.new')");
+    // Paused, so that all show the same moment; what moves comes to rest first.
+    browser.click("#pause");
+    browser.js("document.activeElement.blur()");
+    for (name, scheme, width) in [
+        ("canary", "light", 1280),
+        ("canary-dark", "dark", 1280),
+        ("canary-narrow", "light", 360),
+        ("canary-narrow-dark", "dark", 360),
+    ] {
+        browser.prefer("prefers-color-scheme", scheme);
+        browser.size(width, 800);
+        browser.wait("document.getAnimations().length === 0");
+        let picture = browser.picture(width < 500);
+        std::fs::write(folder.join(format!("{name}.png")), picture).expect("it can be written");
+    }
+}

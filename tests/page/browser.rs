@@ -1,0 +1,239 @@
+//! Headless Chromium, driven over WebDriver (W3C) by Debian's `chromedriver`, with the few
+//! commands that these tests need.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine as _;
+use serde_json::{Value, json};
+
+use crate::common::{Folder, eventually, exchange};
+
+/// Keys as WebDriver names them.
+pub const TAB: char = '\u{E004}';
+pub const END: char = '\u{E010}';
+pub const LEFT: char = '\u{E012}';
+pub const RIGHT: char = '\u{E014}';
+
+/// A browser with one window and a profile of its own; ends when dropped.
+pub struct Browser {
+    driver: Child,
+    address: SocketAddr,
+    session: String,
+    _profile: Folder,
+}
+
+impl Browser {
+    pub fn new() -> Browser {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver starts");
+        let mut lines = BufReader::new(driver.stdout.take().expect("stdout is piped")).lines();
+        let port = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver tells its port");
+        std::thread::spawn(move || lines.for_each(drop));
+
+        let profile = Folder::new();
+        let mut browser = Browser {
+            driver,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+            session: String::new(),
+            _profile: profile,
+        };
+        let arguments = [
+            "--headless=new",
+            "--no-sandbox", // CI is root, for whom Chromium has no sandbox
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            &format!("--user-data-dir={}", browser._profile.path().display()),
+        ];
+        let session = browser.post(
+            "",
+            &json!({"capabilities": {"alwaysMatch": {
+                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+                "goog:chromeOptions": {"args": arguments},
+            }}}),
+        );
+        browser.session =
+            format!("/{}", session["sessionId"].as_str().expect("a session has an ID"));
+        browser.size(1280, 800);
+        browser
+    }
+
+    /// Goes to a page and waits until it is loaded.
+    pub fn open(&self, url: &str) {
+        self.post("/url", &json!({"url": url}));
+    }
+
+    /// What this piece of JavaScript returns.
+    pub fn js(&self, script: &str) -> Value {
+        self.post("/execute/sync", &json!({"script": script, "args": []}))
+    }
+
+    /// What this expression yields, as text.
+    pub fn text(&self, expression: &str) -> String {
+        let value = self.js(&format!("return String({expression})"));
+        value.as_str().expect("String() makes text").to_owned()
+    }
+
+    /// What this expression yields, as a number.
+    pub fn number(&self, expression: &str) -> f64 {
+        let value = self.js(&format!("return {expression}"));
+        value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
+    }
+
+    /// Waits until this expression is true.
+    pub fn wait(&self, expression: &str) {
+        eventually(expression, || {
+            let met = self.js(&format!("return Boolean({expression})")) == true;
+            if !met {
+                std::thread::sleep(Duration::from_millis(90)); // Leave the page some time, too.
+            }
+            met.then_some(())
+        });
+    }
+
+    /// Presses and releases a key, where the focus is.
+    pub fn press(&self, key: char) {
+        self.post(
+            "/actions",
+            &json!({"actions": [{"type": "key", "id": "keyboard", "actions": [
+                {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key},
+            ]}]}),
+        );
+    }
+
+    /// Moves the pointer to a place in the window.
+    pub fn point(&self, x: u32, y: u32) {
+        self.post(
+            "/actions",
+            &json!({"actions": [{"type": "pointer", "id": "mouse", "actions": [
+                {"type": "pointerMove", "x": x, "y": y, "duration": 0},
+            ]}]}),
+        );
+    }
+
+    /// Clicks on the first element that this CSS selector finds.
+    pub fn click(&self, selector: &str) {
+        let element = self.post("/element", &json!({"using": "css selector", "value": selector}));
+        let id = element.as_object().and_then(|element| element.values().next()?.as_str());
+        self.post(&format!("/element/{}/click", id.expect("an element has an ID")), &json!({}));
+    }
+
+    /// Puts the window away, so that its page is hidden.
+    pub fn minimise(&self) {
+        self.post("/window/minimize", &json!({}));
+    }
+
+    /// Brings the window back.
+    pub fn restore(&self) {
+        self.post("/window/rect", &json!({"width": 1280, "height": 900}));
+    }
+
+    /// Gives the page so many CSS pixels; narrow ones as a telephone does, without scroll bars.
+    pub fn size(&self, width: u32, height: u32) {
+        let mobile = width < 500;
+        self.devtools(
+            "Emulation.setDeviceMetricsOverride",
+            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
+        );
+    }
+
+    /// Lets a media feature have this value, such as `prefers-color-scheme`.
+    pub fn prefer(&self, feature: &str, value: &str) {
+        let features = json!({"features": [{"name": feature, "value": value}]});
+        self.devtools("Emulation.setEmulatedMedia", &features);
+    }
+
+    /// A command of the DevTools protocol.
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
+    }
+
+    /// The page as a picture, a PNG; `whole` with what must be scrolled to.
+    pub fn picture(&self, whole: bool) -> Vec<u8> {
+        let shot =
+            self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": whole}));
+        base64::engine::general_purpose::STANDARD
+            .decode(shot["data"].as_str().expect("a screenshot has data"))
+            .expect("a screenshot is base64")
+    }
+
+    /// What the console has got since it was last asked: exceptions, policy reports and failed
+    /// requests among it.
+    pub fn console(&self) -> Vec<String> {
+        let log = self.post("/se/log", &json!({"type": "browser"}));
+        let entries = log.as_array().expect("a log is a list").iter();
+        entries.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// The address of every request that the page has made since this was last asked.
+    pub fn requests(&self) -> Vec<String> {
+        let log = self.post("/se/log", &json!({"type": "performance"}));
+        let entries = log.as_array().expect("a log is a list").iter();
+        entries
+            .filter_map(|entry| {
+                let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
+                let (method, request) = (&event["message"]["method"], &event["message"]["params"]);
+                // The new tab, before the page, is the browser's own.
+                let own = request["documentURL"].as_str()?.starts_with("chrome");
+                let address = request["request"]["url"].as_str()?.to_owned();
+                (method == "Network.requestWillBeSent" && !own).then_some(address)
+            })
+            .collect()
+    }
+
+    /// What a screen reader is given: a line `role: name` for each thing that is not ignored.
+    pub fn accessible(&self) -> Vec<String> {
+        let tree = self.devtools("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().expect("a tree has nodes").iter();
+        nodes
+            .filter(|node| node["ignored"] != true)
+            .map(|node| {
+                let value = |key: &str| node[key]["value"].as_str().unwrap_or_default().to_owned();
+                format!("{}: {}", value("role"), value("name"))
+            })
+            .collect()
+    }
+
+    /// A WebDriver command.
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let answer =
+            exchange(self.address, self.request("POST", path, &body.to_string()).as_bytes())
+                .expect("chromedriver answers");
+        let value = answer.json()["value"].take();
+        assert_eq!(answer.status, 200, "{path} {body}: {value}");
+        value
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> String {
+        let (session, host, length) = (&self.session, self.address, body.len());
+        format!(
+            "{method} /session{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Deleting the session ends the browser; the driver alone would leave it running.
+        let _ = exchange(self.address, self.request("DELETE", "", "").as_bytes());
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}
