@@ -59,10 +59,9 @@ pub fn inline_code() -> Vec<String> {
 /// The fenced blocks of a language.
 pub fn blocks(language: &str) -> Vec<String> {
     let text = text();
-    let fences = text.split("\n```").skip(1).step_by(2);
-    fences
-        .filter_map(|block| Some(block.strip_prefix(language)?.strip_prefix('\n')?.to_owned()))
-        .collect()
+    let fenced = text.split("\n```").skip(1).step_by(2);
+    let of_language = fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
+    of_language.map(|block| format!("{block}\n")).collect()
 }
 
 /// The rows of the table whose header begins with this cell, each cut into its cells.
