@@ -248,8 +248,9 @@ fn every_link_leads_somewhere() {
         heading.replace(|letter: char| !letter.is_alphanumeric() && letter != '-', "")
     };
     let headings: Vec<_> = prose.iter().filter(|line| line.starts_with('#')).map(slug).collect();
-    for link in matches(r"\]\([^)]+\)", &prose.join("\n")) {
-        let target = &link[2..link.len() - 1];
+    let link = Regex::new(r#"(?:\]\(|src=\"|srcset=\")([^)"]+)[)"]"#).unwrap();
+    for link in link.captures_iter(&prose.join("\n")) {
+        let target = &link[1];
         match target.strip_prefix('#') {
             Some(anchor) => assert!(headings.iter().any(|slug| slug == anchor), "{target}"),
             None if target.starts_with("https://") => {}
