@@ -21,6 +21,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod api;
 mod likeness;
 mod make_believe;
 mod manifests;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::api::{Request, discovery, failure, merge, table};
 use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
 use crate::player::Access;
 use crate::readme;
@@ -23,15 +24,10 @@ use crate::readme;
 /// drain is for.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
 
-const SERVICES: &str = "services";
-const DEPLOYMENTS: &str = "deployments";
-const PODS: &str = "pods";
-
 /// The running cluster.
 #[derive(Clone)]
 pub struct Cluster {
     address: SocketAddr,
-    folder: Arc<Folder>,
     state: Arc<Mutex<State>>,
 }
 
@@ -54,7 +50,7 @@ impl Cluster {
     pub fn start() -> Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let cluster = Cluster { address, folder: Arc::new(Folder::new()), state: Arc::default() };
+        let cluster = Cluster { address, state: Arc::default() };
         let node = json!({
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
             "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]},
@@ -73,8 +69,9 @@ impl Cluster {
     /// What a user would have in their kubeconfig; and, before the real kubectl, one that lets
     /// `port-forward` be done here: its protocol (SPDY) is no business of the tutorial.
     pub fn access(&self) -> Access {
+        let folder = Folder::new();
         let file = |name: &str, content: &str| {
-            let path = self.folder.path().join(name);
+            let path = folder.path().join(name);
             std::fs::write(&path, content).expect("the folder can be written");
             path
         };
@@ -96,7 +93,7 @@ impl Cluster {
             kubeconfig: Some(file("kubeconfig", &kubeconfig.to_string())),
             node: None,
             outside_images: false,
-            programs: Some(self.folder.path().to_owned()),
+            programs: Some(folder),
         }
     }
 
@@ -152,7 +149,7 @@ impl Cluster {
             return Some(object.clone());
         }
         let (_, resource) = path.rsplit_once('/')?;
-        if ![SERVICES, DEPLOYMENTS, PODS, "nodes", "namespaces"].contains(&resource) {
+        if !["services", "deployments", "pods", "nodes", "namespaces"].contains(&resource) {
             return None;
         }
         let labels = request.parameter("labelSelector").unwrap_or_default();
@@ -175,12 +172,12 @@ impl Cluster {
         object["metadata"]["uid"] = json!(path);
         object["metadata"]["resourceVersion"] = json!("1");
         object["metadata"]["creationTimestamp"] = json!("2026-11-22T00:00:00Z");
-        if collection.ends_with(SERVICES) {
+        if collection.ends_with("/services") {
             object["spec"]["clusterIP"] = json!("10.96.0.10");
             object["spec"]["ports"][0]["nodePort"] = json!(self.open_node_port());
         }
         self.state().objects.insert(path.clone(), object.clone());
-        if collection.ends_with(DEPLOYMENTS) {
+        if collection.ends_with("/deployments") {
             self.roll_out(&path);
         }
         self.state().objects[&path].clone()
@@ -371,173 +368,6 @@ fn forward(listener: &TcpListener, target: impl Fn() -> Option<SocketAddr>) {
                 let _ = to.shutdown(std::net::Shutdown::Write);
             });
         }
-    }
-}
-
-/// A request to the API, on a connection of its own.
-struct Request {
-    method: String,
-    path: String,
-    query: String,
-    /// Whether kubectl wants to print the answer as a table.
-    as_table: bool,
-    body: Value,
-    client: TcpStream,
-}
-
-impl Request {
-    fn read(client: TcpStream) -> Request {
-        let mut reader = BufReader::new(client.try_clone().expect("a descriptor is left"));
-        let mut lines = reader.by_ref().lines().map_while(Result::ok);
-        let line = lines.next().unwrap_or_default();
-        let mut words = line.split(' ').map(str::to_owned);
-        let [method, target] = [words.next(), words.next()].map(Option::unwrap_or_default);
-        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
-        let header = |name| head.iter().find_map(|line| line.strip_prefix(name));
-        let length = header("Content-Length: ").map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        reader.read_exact(&mut body).expect("the whole body comes");
-        Request {
-            method,
-            path: target.split('?').next().unwrap_or_default().to_owned(),
-            query: target.split('?').nth(1).unwrap_or_default().to_owned(),
-            as_table: header("Accept: ").is_some_and(|accept| accept.contains("as=Table")),
-            body: serde_json::from_slice(&body).unwrap_or_default(),
-            client,
-        }
-    }
-
-    /// A parameter of the query.
-    fn parameter(&self, name: &str) -> Option<String> {
-        let mut pairs = self.query.split('&').filter_map(|pair| pair.split_once('='));
-        let (_, value) = pairs.find(|(key, _)| *key == name)?;
-        Some(value.replace("%3D", "=").replace("%2C", ","))
-    }
-
-    fn respond(&self, status: u16, body: &str) {
-        let length = body.len();
-        let mut client = &self.client;
-        // kubectl may have ended meanwhile.
-        let _ = write!(
-            client,
-            "HTTP/1.1 {status} Made Up\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
-    }
-
-    /// Begins an answer that ends when the client goes away.
-    fn respond_without_end(&self, body: &str) {
-        let mut client = &self.client;
-        let _ = write!(
-            client,
-            "HTTP/1.1 200 Made Up\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
-        );
-        let _ = client.read(&mut [0]);
-    }
-}
-
-fn failure(code: u16, reason: &str) -> String {
-    let message = format!("{reason}, says the make-believe cluster");
-    json!({
-        "apiVersion": "v1", "kind": "Status", "status": "Failure",
-        "code": code, "reason": reason, "message": message,
-    })
-    .to_string()
-}
-
-/// What the API says about itself.
-fn discovery(path: &str) -> Option<Value> {
-    let resources = |group: &str, resources: &[(&str, &str, bool)]| {
-        let resource = |(name, kind, namespaced): &(&str, &str, bool)| {
-            let singular = kind.to_lowercase();
-            let verbs = ["create", "delete", "get", "list", "patch", "watch"];
-            json!({
-                "name": name, "singularName": singular, "kind": kind,
-                "namespaced": namespaced, "verbs": verbs,
-            })
-        };
-        let resources: Vec<_> = resources.iter().map(resource).collect();
-        json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources})
-    };
-    // All that kubectl looks for in it: whether the server checks the fields of objects itself.
-    let openapi = |group: &str, version: &str, kinds: &[&str]| {
-        let paths = kinds.iter().map(|kind| {
-            let kind = json!({"group": group, "version": version, "kind": kind});
-            let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
-            let patch = json!({"parameters": parameters, "x-kubernetes-group-version-kind": kind});
-            (format!("/{}", kind["kind"]), json!({"patch": patch}))
-        });
-        json!({"openapi": "3.0.0", "paths": paths.collect::<BTreeMap<_, _>>()})
-    };
-    let apps = json!({"groupVersion": "apps/v1", "version": "v1"});
-    let groups = json!([{"name": "apps", "versions": [apps], "preferredVersion": apps}]);
-    Some(match path {
-        "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis" => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
-        "/api/v1" => {
-            let namespaced = [(PODS, "Pod", true), (SERVICES, "Service", true)];
-            let others = [("nodes", "Node", false), ("namespaces", "Namespace", false)];
-            resources("v1", &[namespaced, others].concat())
-        }
-        "/apis/apps/v1" => {
-            let scale = ("deployments/scale", "Scale", true);
-            resources("apps/v1", &[(DEPLOYMENTS, "Deployment", true), scale])
-        }
-        "/openapi/v3" => {
-            let at = |path: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}")});
-            json!({"paths": {"api/v1": at("api/v1"), "apis/apps/v1": at("apis/apps/v1")}})
-        }
-        "/openapi/v3/api/v1" => openapi("", "v1", &["Service", "Namespace"]),
-        "/openapi/v3/apis/apps/v1" => openapi("apps", "v1", &["Deployment"]),
-        _ => return None,
-    })
-}
-
-/// Objects as the table that `kubectl get` prints.
-fn table(answer: &Value) -> Value {
-    let one = vec![answer.clone()];
-    let objects = answer["items"].as_array().unwrap_or(&one);
-    let kind = objects.first().map_or("Pod", |object| object["kind"].as_str().unwrap());
-    let columns = match kind {
-        "Service" => ["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"].as_slice(),
-        _ => &["Name", "Ready", "Status", "Restarts", "Age"],
-    };
-    let row = |object: &Value| {
-        let name = &object["metadata"]["name"];
-        let ending = !object["metadata"]["deletionTimestamp"].is_null();
-        let port = format!("8080:{}/TCP", object["spec"]["ports"][0]["nodePort"]);
-        let (kind, address) = (&object["spec"]["type"], &object["spec"]["clusterIP"]);
-        let cells = match object["kind"].as_str() {
-            Some("Service") => json!([name, kind, address, "<none>", port, "1s"]),
-            _ => json!([name, "1/1", if ending { "Terminating" } else { "Running" }, "0", "1s"]),
-        };
-        let metadata = &object["metadata"];
-        let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata});
-        json!({"cells": cells, "object": object})
-    };
-    let column = |name: &&str| json!({"name": name, "type": "string", "format": "", "priority": 0});
-    json!({
-        "apiVersion": "meta.k8s.io/v1", "kind": "Table",
-        "columnDefinitions": columns.iter().map(column).collect::<Vec<_>>(),
-        "rows": objects.iter().map(row).collect::<Vec<_>>(),
-    })
-}
-
-/// Merges a patch: objects key by key, lists item by item as their names say.
-fn merge(object: &mut Value, patch: &Value) {
-    match (object, patch) {
-        (Value::Object(object), Value::Object(patch)) => {
-            for (key, value) in patch.iter().filter(|(key, _)| !key.starts_with('$')) {
-                merge(object.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (Value::Array(items), Value::Array(patches)) => {
-            for patch in patches {
-                let named = items.iter_mut().find(|item| item["name"] == patch["name"]);
-                merge(named.expect("the tutorial adds no items"), patch);
-            }
-        }
-        (object, patch) => *object = patch.clone(),
     }
 }
 

@@ -36,7 +36,7 @@ pub struct Access {
     /// Whether the cluster can have images of other registries.
     pub outside_images: bool,
     /// A folder whose programs go before those of the same name.
-    pub programs: Option<PathBuf>,
+    pub programs: Option<Folder>,
 }
 
 impl Access {
@@ -91,7 +91,7 @@ impl Namespace {
         let folder = Folder::new();
         let copy = folder.path().join("kubeconfig");
         let path = std::env::var("PATH").unwrap_or_default();
-        let programs = access.programs.iter().map(|folder| format!("{}:", folder.display()));
+        let programs = access.programs.iter().map(|folder| format!("{}:", folder.path().display()));
         let path = programs.collect::<String>() + &path;
 
         let mut view = Command::new("kubectl");
