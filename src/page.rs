@@ -15,6 +15,6 @@ pub const HEADERS: [(&str, &str); 3] = [
 /// Whoever changes script or style: `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-kqbgpTNaaMd19BmYxsaHbhh2NI/e+5bd4400ypga6N0='; \
-    style-src 'sha256-cFCbDKuZ1TAtCg4xzbkzLvDenS5VcE05Owx7w7U/eJ4='; \
+    style-src 'sha256-2iWkEseBwbNGnaFqEPA/uk9W1OxSxL1V9yrB2s1xprI='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'";

@@ -153,10 +153,11 @@ impl Browser {
         );
     }
 
-    /// Lets a media feature have this value, such as `prefers-color-scheme`.
-    pub fn prefer(&self, feature: &str, value: &str) {
-        let features = json!({"features": [{"name": feature, "value": value}]});
-        self.devtools("Emulation.setEmulatedMedia", &features);
+    /// Lets media features have these values, such as `prefers-color-scheme`, and no others any.
+    pub fn prefer(&self, features: &[(&str, &str)]) {
+        let features: Vec<_> =
+            features.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+        self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
     }
 
     /// A command of the DevTools protocol.
