@@ -1,4 +1,4 @@
-//! The ARM program: the very one that the image holds passes the HTTP tests, emulated.
+//! The program for ARM, built as for the image, passes the HTTP tests too, emulated.
 
 mod common;
 

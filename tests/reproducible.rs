@@ -1,4 +1,4 @@
-//! The same commit gives the same bytes, wherever it is built.
+//! The same commit gives the same bytes, wherever and by whomever it is built.
 
 mod common;
 mod engines;
@@ -11,10 +11,10 @@ use common::{Folder, have, repository, run, skip};
 use engines::Engine;
 use sha2::{Digest, Sha256};
 
-/// Builds in two fresh clones, in folders of names that differ in length, by people whose
-/// `umask` differs.
+/// Builds in two fresh clones, in folders of names that differ in length, by people whose `umask`
+/// and home folder differ.
 #[test]
-fn two_folders_give_the_same_binary_layer_and_image() {
+fn another_folder_and_home_give_the_same_binary_layer_and_image() {
     if !have(&["just", "git"]) {
         return;
     }
@@ -22,28 +22,42 @@ fn two_folders_give_the_same_binary_layer_and_image() {
         return skip("needs the git repository");
     }
     let folder = Folder::new();
-    let clones =
-        ["here", "in a folder/with a much longer name"].map(|name| folder.path().join(name));
     let programs = folder.path().join("programs");
     docker_without_its_cache(&programs);
+    let cargo_home = cargo_home();
+    let other_cargo_home = folder.path().join("other cargo home");
+    std::fs::create_dir(&other_cargo_home).expect("a folder can be made");
+    std::os::unix::fs::symlink(cargo_home.join("registry"), other_cargo_home.join("registry"))
+        .expect("a symlink can be made");
 
     let mut built = Vec::new();
-    for (clone, umask) in clones.iter().zip(["022", "077"]) {
-        run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(clone));
-        just(clone, umask, &programs, "build");
-        let binary =
-            std::fs::read(clone.join("target").join(common::MUSL_TARGET).join("release/appinfo"))
-                .expect("the binary is there");
+    for (name, umask, cargo_home) in [
+        ("here", "022", cargo_home),
+        ("in a folder/with a much longer name", "077", other_cargo_home),
+    ] {
+        let clone = folder.path().join(name);
+        run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(&clone));
+        let just = |arguments: &str| {
+            let path = std::env::var("PATH").unwrap_or_default();
+            run(Command::new("sh")
+                .args(["-c", &format!("umask {umask} && just {arguments}")])
+                .current_dir(&clone)
+                .env("CARGO_HOME", &cargo_home)
+                .env("PATH", format!("{}:{path}", programs.display())));
+        };
+        just("build");
+        let binary = clone.join("target").join(common::MUSL_TARGET).join("release/appinfo");
+        let binary = std::fs::read(binary).expect("the binary is there");
         let mut images = Vec::new();
         for engine in ["docker", "podman"] {
             let Some(engine) = Engine::of(engine) else { continue };
-            let name = format!("localhost/appinfo-reproducible-{}", engine.name());
-            let told = format!("ENGINE={} REPOSITORY={name} image broken", engine.name());
-            just(clone, umask, &programs, &told);
-            let image = format!("{name}:2");
+            let repository = format!("localhost/appinfo-reproducible-{}", engine.name());
+            just(&format!("ENGINE={} REPOSITORY={repository} image broken", engine.name()));
+            let image = format!("{repository}:2");
             // Docker's legacy builder writes the time into the image, podman has it fixed.
-            let id = (engine.name() == "podman").then(|| engine.inspect(&image)["Digest"].clone());
-            images.push((engine, engine.layers(&image), id));
+            let digest =
+                (engine.name() == "podman").then(|| engine.inspect(&image)["Digest"].clone());
+            images.push((engine, engine.layers(&image), digest));
             engine.run(&format!("rmi --force {image}"));
         }
         built.push((format!("{:x}", Sha256::digest(binary)), images));
@@ -51,13 +65,12 @@ fn two_folders_give_the_same_binary_layer_and_image() {
     assert_eq!(built[0], built[1]);
 }
 
-/// Runs just in a clone.
-fn just(clone: &Path, umask: &str, programs: &Path, arguments: &str) {
-    let path = std::env::var("PATH").unwrap_or_default();
-    run(Command::new("sh")
-        .args(["-c", &format!("umask {umask} && just {arguments}")])
-        .current_dir(clone)
-        .env("PATH", format!("{}:{path}", programs.display())));
+/// Where cargo keeps what it has fetched.
+fn cargo_home() -> PathBuf {
+    std::env::var_os("CARGO_HOME").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").expect("there is a home")).join(".cargo"),
+        PathBuf::from,
+    )
 }
 
 /// Puts a `docker` there that builds anew each time: from its cache the layers would be the same
