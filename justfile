@@ -236,8 +236,8 @@ e2e context:
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test tutorial -- --nocapture
 
 # The container engine that the recipes use.
-[private]
 [no-exit-message]
+[private]
 engine:
     #!/usr/bin/env bash
     set -euo pipefail
@@ -259,8 +259,8 @@ engine:
     esac
 
 # The image tag of a variant.
-[private]
 [no-exit-message]
+[private]
 tag variant:
     #!/usr/bin/env bash
     case $1 in
@@ -271,8 +271,8 @@ tag variant:
     esac
 
 # Runs a build command of docker or podman, with the arguments that every one needs added.
-[private]
 [no-exit-message]
+[private]
 from-containerfile variant *command:
     #!/usr/bin/env bash
     set -euo pipefail
