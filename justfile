@@ -173,9 +173,9 @@ push registry:
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
     echo
-    echo "To point the manifests there:"
+    echo "To point the manifests there (the files as they were stay beside them, as *.old):"
     echo
-    echo "sed -i.old 's|image: .*/appinfo:|image: $registry/appinfo:|' manifests/*.yaml manifests/canary/*.yaml && rm manifests/*.old manifests/canary/*.old"
+    echo "sed -i.old 's|image: .*/appinfo:|image: $registry/appinfo:|' manifests/*.yaml manifests/canary/*.yaml"
 
 # Build the images and load them into the cluster of kubectl's current context, or of CONTEXT
 [group("cluster")]
