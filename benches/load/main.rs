@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! cargo bench                                        appinfo and, where it is installed, nginx
-//! cargo bench -- --quick                             the same in half a minute, good for a sanity check only
+//! cargo bench -- --quick                             the same in half a minute: a sanity check only
 //! cargo bench -- 'NAME=COMMAND with {port}'          and a server that is started by this command
 //! cargo bench -- 'NAME/PATH=COMMAND with {port}'     the same, asked for /PATH instead of /
 //! cargo bench -- 'NAME=http://127.0.0.1:5678/'       and a server that is running already
-//! cargo bench -- 'NAME=http://127.0.0.1:5678/ PID'   the same, its CPU time and memory measured too
+//! cargo bench -- 'NAME=http://127.0.0.1:5678/ PID'   the same, with its CPU time and memory
 //! ```
 //!
 //! Several peers may be given; `APPINFO_PEERS` holds more of them, separated by semicolons. They
-//! must listen on loopback: no load is ever sent anywhere else.
+//! must listen on loopback: no load is ever sent anywhere else. All of it happens in a network
+//! namespace of its own, where one can be had and no peer is running already.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -67,7 +68,7 @@ const QUICK: Effort = Effort { rounds: 1, seconds: 1, starts: 3 };
 
 fn main() -> ExitCode {
     match run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(sentence) => {
             eprintln!("cargo bench: {sentence}");
             ExitCode::FAILURE
@@ -75,7 +76,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run() -> Result<(), String> {
+fn run() -> Result<ExitCode, String> {
     let mut effort = FULL;
     let mut peers: Vec<String> = std::env::var("APPINFO_PEERS")
         .map(|list| list.split(';').map(|peer| peer.trim().to_owned()).collect())
@@ -88,7 +89,14 @@ fn run() -> Result<(), String> {
             peer => peers.push(peer.to_owned()),
         }
     }
+    let peers = peers.iter().map(|peer| Server::parse(peer)).collect::<Result<Vec<_>, _>>()?;
     wrk::is_installed()?;
+    // What is running already can be reached in this network only.
+    if peers.iter().all(Server::can_start)
+        && let Some(status) = machine::run_alone()
+    {
+        return Ok(status);
+    }
     machine::raise_open_files_limit()?;
 
     let volume = DownwardApi::with(LABELS);
@@ -100,16 +108,15 @@ fn run() -> Result<(), String> {
     } else {
         eprintln!("cargo bench: no nginx beside appinfo, since none is installed");
     }
-    for peer in &peers {
-        servers.push(Server::parse(peer)?);
-    }
+    servers.extend(peers);
 
     let mut table = Table::new(servers.iter().map(|server| server.name.clone()).collect());
     for figure in wrk::FIGURES {
-        CLIENTS.iter().for_each(|clients| table.row(load_row(figure, *clients)));
+        let summary = if figure == wrk::ERRORS { table::sum } else { table::median };
+        CLIENTS.iter().for_each(|clients| table.row(load_row(figure, *clients), summary));
     }
     for row in [START, REST_MEMORY, PEAK_MEMORY, HELD_MEMORY, GIVEN_BACK, SIZE] {
-        table.row(row.to_owned());
+        table.row(row.to_owned(), table::median);
     }
 
     measure_starts(&servers, &effort, &mut table)?;
@@ -133,7 +140,7 @@ fn run() -> Result<(), String> {
         AFTERWARDS.as_secs(),
         machine::description()
     );
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The static release binary as the image holds it, with the labels of a pod.

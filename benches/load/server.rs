@@ -232,8 +232,8 @@ impl Drop for Running {
     }
 }
 
-/// A field of /proc/PID/stat by its number in proc_pid_stat(5), from the third on: the second, the name in
-/// parentheses, may hold anything.
+/// A field of /proc/PID/stat by its number in proc_pid_stat(5), from the third on: the second, the
+/// name in parentheses, may hold anything.
 fn stat(pid: u32, field: usize) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

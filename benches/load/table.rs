@@ -1,4 +1,4 @@
-//! The table: a row per figure, a column per server, in each cell the median of its samples.
+//! The table: a row per figure, a column per server, in each cell a summary of its samples.
 
 use std::fmt;
 
@@ -11,7 +11,11 @@ struct Row {
     label: String,
     /// The samples of each server; none where a figure cannot be had.
     samples: Vec<Vec<f64>>,
+    summary: Summary,
 }
+
+/// What is shown of some samples.
+type Summary = fn(&[f64]) -> f64;
 
 impl Table {
     pub fn new(servers: Vec<String>) -> Table {
@@ -19,8 +23,8 @@ impl Table {
     }
 
     /// Adds an empty row below the others.
-    pub fn row(&mut self, label: String) {
-        self.rows.push(Row { label, samples: vec![Vec::new(); self.servers.len()] });
+    pub fn row(&mut self, label: String, summary: Summary) {
+        self.rows.push(Row { label, samples: vec![Vec::new(); self.servers.len()], summary });
     }
 
     /// Adds a sample to a cell.
@@ -34,12 +38,13 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| | {} |", self.servers.join(" | "))?;
         writeln!(f, "|---|{}", "--:|".repeat(self.servers.len()))?;
-        for Row { label, samples } in &self.rows {
+        for Row { label, samples, summary } in &self.rows {
             write!(f, "| {label} |")?;
             for samples in samples {
-                match median(samples) {
-                    Some(median) => write!(f, " {} |", readable(median))?,
-                    None => write!(f, " – |")?,
+                if samples.is_empty() {
+                    write!(f, " – |")?;
+                } else {
+                    write!(f, " {} |", readable(summary(samples)))?;
                 }
             }
             writeln!(f)?;
@@ -48,12 +53,17 @@ impl fmt::Display for Table {
     }
 }
 
-/// The middle one, or the mean of the two in the middle.
-fn median(samples: &[f64]) -> Option<f64> {
+/// The middle one, or the mean of the two in the middle; there must be some.
+pub fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().checked_sub(1)?;
-    Some((sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0)
+    let last = sorted.len() - 1;
+    (sorted[last / 2] + sorted[last.div_ceil(2)]) / 2.0
+}
+
+/// All of them together.
+pub fn sum(samples: &[f64]) -> f64 {
+    samples.iter().sum()
 }
 
 /// Three significant digits; whole above 100, with a comma between thousands.

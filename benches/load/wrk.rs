@@ -9,8 +9,11 @@ pub const FIGURES: [&str; 5] = [
     "answers per second",
     "median latency, ms",
     "99th percentile latency, ms",
-    "errors",
+    ERRORS,
 ];
+
+/// The one of them that is to be added up.
+pub const ERRORS: &str = "errors";
 
 /// What wrk reported.
 #[derive(Debug, PartialEq)]
@@ -48,8 +51,8 @@ pub fn is_installed() -> Result<(), String> {
 
 /// Puts the load of so many clients on `url` for so many seconds.
 ///
-/// Each request says `Connection: close`: so the server is the first to close, the waiting state
-/// of the closed connection (TIME_WAIT, RFC 9293, 3.6.1) is the server's, and the client does not run out of ports.
+/// Each request says `Connection: close`: so the server is the first to close, it has to keep the
+/// closed connection in mind (TIME-WAIT, RFC 9293, 3.3.2), and the client does not run out of ports.
 pub fn run(url: &str, clients: usize, seconds: u64) -> Result<Report, String> {
     let output = Command::new("wrk")
         .args(["--threads", "1", "--latency", "--header", "Connection: close"])
