@@ -12,10 +12,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::rand::{GetRandomFlags, getrandom};
 use tiny_http::Request;
 
 use crate::drain::Draining;
@@ -37,8 +37,9 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 pub struct Heartbeat {
     /// Where the program reaches itself.
     target: SocketAddr,
-    /// The port that the request now under way comes from; 0 before the first.
-    port: AtomicU16,
+    /// What it asks for: `/healthz`, with a number that nobody else knows. The port that a request
+    /// comes from would not do: the next to get it may be a client.
+    url: String,
 }
 
 impl Heartbeat {
@@ -49,23 +50,24 @@ impl Heartbeat {
             // Over IPv4 even on `[::]`: a container may have no IPv6 loopback address.
             target.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        Heartbeat { target, port: AtomicU16::new(0) }
+        let mut secret = [0; 8];
+        // A kernel too old for it gives no secret: then a client could keep itself out of the log.
+        let _ = getrandom(&mut secret, GetRandomFlags::empty());
+        Heartbeat { target, url: format!("/healthz?{:x}", u64::from_ne_bytes(secret)) }
     }
 
     /// Whether this request is one of the program's own, to be kept out of every log and count.
     pub fn has_sent(&self, request: &Request) -> bool {
-        request.remote_addr().is_some_and(|client| {
-            client.port() == self.port.load(Ordering::Acquire)
-                && client.ip().to_canonical() == self.target.ip().to_canonical()
-        })
+        request.url() == self.url
     }
 
     /// Sends one request, and waits for the answer.
     fn beat(&self) -> io::Result<()> {
         let mut stream = TcpStream::connect_timeout(&self.target, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        self.port.store(stream.local_addr()?.port(), Ordering::Release);
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: appinfo\r\nConnection: close\r\n\r\n")?;
+        let url = &self.url;
+        let request = format!("GET {url} HTTP/1.1\r\nHost: appinfo\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes())?;
         stream.read_exact(&mut [0; b"HTTP/1.1 200".len()])
     }
 
