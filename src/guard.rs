@@ -45,36 +45,68 @@ pub fn contain_library_panics() {
     }));
 }
 
-/// Clients that do not read what they are sent. Each further answer to one would hold up the loop
-/// until its time-out, so what they ask is passed over until they are silent for a while.
+/// Clients that have been told to close their connection, as every answer tells them. What they
+/// send on it after that must not be processed (RFC 9112, 9.6), and is passed over here: requests
+/// may come by the million, and a client that does not read the answers would hold up the loop.
+///
+/// The library does not tell connections apart, so they are known by the client's address. No new
+/// connection comes from there so soon: the client, who has to close, waits in TIME_WAIT.
 #[derive(Default)]
-pub struct Stalled(Vec<(SocketAddr, Instant)>);
+pub struct ToldToClose {
+    /// From where, and until when what comes from there is passed over; sorted.
+    until: Vec<(SocketAddr, Instant)>,
+    tidied: Option<Instant>,
+}
 
-impl Stalled {
-    /// How long a client must be silent to be forgotten; as long as an idle connection is kept.
-    const SILENCE: Duration = Duration::from_secs(10);
+impl ToldToClose {
+    /// How long after the last request from there.
+    const PAUSE: Duration = Duration::from_millis(100);
 
-    /// Notes that an answer to this client failed, if it did for want of reading.
-    pub fn note(&mut self, client: Option<SocketAddr>, error: &io::Error) {
-        if let (Some(client), ErrorKind::WouldBlock | ErrorKind::TimedOut) = (client, error.kind())
-        {
-            self.0.push((client, Instant::now()));
-        }
-    }
+    /// The same for a client that did not read its answer; as long as an idle connection is kept.
+    const STALLED: Duration = Duration::from_secs(10);
 
     /// Whether this client, which asks now, is one of them.
-    pub fn includes(&mut self, client: Option<SocketAddr>) -> bool {
-        if self.0.is_empty() {
-            return false;
+    pub fn includes(&mut self, client: Option<SocketAddr>, now: Instant) -> bool {
+        let Some(Ok(place)) = client.map(|client| self.find(client)) else { return false };
+        let until = &mut self.until[place].1;
+        let told = now < *until;
+        if told {
+            *until = (now + ToldToClose::PAUSE).max(*until);
         }
-        self.0.retain(|(_, last)| last.elapsed() < Stalled::SILENCE);
-        let stalled = self.0.iter_mut().find(|(address, _)| Some(*address) == client);
-        if let Some((_, last)) = stalled {
-            *last = Instant::now();
-            return true;
-        }
-        false
+        told
     }
+
+    /// Notes that this client has been sent an answer, or would not read it.
+    pub fn note(&mut self, client: Option<SocketAddr>, now: Instant, sent: &io::Result<()>) {
+        let Some(client) = client else { return };
+        if self.tidied.is_none_or(|tidied| now - tidied > ToldToClose::PAUSE) {
+            self.tidied = Some(now);
+            self.until.retain(|(_, until)| now < *until);
+        }
+        let stalled = sent.as_ref().is_err_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        });
+        let until = now + if stalled { ToldToClose::STALLED } else { ToldToClose::PAUSE };
+        match self.find(client) {
+            Ok(place) => self.until[place].1 = until,
+            Err(place) => self.until.insert(place, (client, until)),
+        }
+    }
+
+    fn find(&self, client: SocketAddr) -> Result<usize, usize> {
+        self.until.binary_search_by_key(&client, |(client, _)| *client)
+    }
+}
+
+/// Whether the library closes the connection after this request, without waiting for the client.
+/// (Then nothing else comes over it, and the client may use its port again at once.)
+pub fn is_last(request: &Request) -> bool {
+    let connection = request.headers().iter().find(|header| header.field.equiv("Connection"));
+    let says = |word| {
+        connection.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
+    };
+    let is_old = *request.http_version() <= HTTPVersion(1, 0);
+    says("close") || says("upgrade") || is_old && !says("keep-alive")
 }
 
 /// Lets go of a request without an answer. (Dropping it would send one.) Bodies are passed over

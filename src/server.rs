@@ -8,7 +8,7 @@ use crate::access_log::RequestLine;
 use crate::answer::Sender;
 use crate::drain::Draining;
 use crate::endpoints::{Endpoints, body_refused};
-use crate::guard::{self, Stalled};
+use crate::guard::{self, ToldToClose};
 use crate::heartbeat::Heartbeat;
 use crate::metrics;
 use crate::route::Route;
@@ -36,7 +36,7 @@ pub fn run(
         heartbeat,
         access_log,
         sender: Sender::default(),
-        stalled: Stalled::default(),
+        told_to_close: ToldToClose::default(),
     };
     loop {
         match server.recv() {
@@ -63,7 +63,7 @@ struct Desk<'a> {
     heartbeat: &'a Heartbeat,
     access_log: bool,
     sender: Sender,
-    stalled: Stalled,
+    told_to_close: ToldToClose,
 }
 
 impl Desk<'_> {
@@ -73,8 +73,8 @@ impl Desk<'_> {
             return;
         }
         let start = Instant::now();
-        let client = request.remote_addr().copied();
-        if self.stalled.includes(client) {
+        let client = request.remote_addr().copied().filter(|_| !guard::is_last(&request));
+        if self.told_to_close.includes(client, start) {
             return guard::discard(request);
         }
         let route = Route::of(request.url());
@@ -88,9 +88,7 @@ impl Desk<'_> {
             let answer = self.endpoints.answer(route, &request);
             (answer.status, self.sender.send(request, &answer))
         };
-        if let Err(error) = sent {
-            self.stalled.note(client, &error);
-        }
+        self.told_to_close.note(client, start, &sent);
 
         let took = start.elapsed();
         self.endpoints.metrics.count(method, route, status, took);
