@@ -1,7 +1,9 @@
 //! The listening socket, with the options that every accepted connection inherits from it.
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::thread;
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -15,7 +17,11 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// How long the loop waits for a client that does not read. An answer always fits the socket's
 /// buffer, so only a client that lets several pile up makes it wait at all.
-const STALL: Duration = Duration::from_millis(20);
+const STALL: Duration = Duration::from_millis(1);
+
+/// How far the threads that read requests stand back behind the one that answers them: a third of
+/// its share of a busy processor (sched(7)).
+const NICENESS: i32 = 5;
 
 /// How many connections may wait to be accepted; the kernel lowers it to its own limit.
 const BACKLOG: i32 = 4096;
@@ -76,12 +82,27 @@ impl Listener {
 
     /// Hands the socket to tiny_http, keeping a duplicate of it to [`close`](Self::close).
     ///
+    /// The library's threads, which read requests, yield to the loop, which answers them: they
+    /// inherit the niceness of the thread that starts it (on Linux each thread has its own:
+    /// setpriority(2)). Without that, clients that pipeline without end let the queue between the
+    /// two grow until memory ends.
+    ///
     /// # Errors
     ///
-    /// A sentence, when the process may not open another file.
+    /// A sentence, when the process may not open another file or start a thread.
     pub fn serve(&self) -> Result<Server, String> {
-        let listener = self.0.try_clone().map_err(|error| format!("cannot serve: {error}"))?;
-        Server::from_listener(listener, None).map_err(|error| format!("cannot serve: {error}"))
+        let cannot = |error: &dyn Display| format!("cannot serve: {error}");
+        let listener = self.0.try_clone().map_err(|error| cannot(&error))?;
+        let start = || {
+            // Where it is refused, the server is as good as before.
+            let _ = rustix::process::nice(NICENESS);
+            Server::from_listener(listener, None)
+        };
+        let starting = thread::Builder::new().spawn(start).map_err(|error| cannot(&error))?;
+        match starting.join() {
+            Ok(server) => server.map_err(|error| cannot(&error)),
+            Err(_) => Err("cannot serve: the process may start no more threads".to_owned()),
+        }
     }
 
     /// Stops accepting connections; those that are open stay open.
