@@ -49,16 +49,16 @@ fn run(settings: &Settings) -> Result<(), String> {
 
     let listener = listener::open(&settings.listen)?;
     let address = listener.address();
-    let labels = LabelsFile::at(&settings.labels);
-    log::start_line(settings, address);
-    labels.warn_if_absent();
-
     let heartbeat = Arc::new(Heartbeat::of(address));
     let draining = Arc::new(Draining::default());
-    let endpoints = Endpoints::new(settings.variant, labels, draining.clone());
     let server = Arc::new(listener.serve()?);
-
     drain::on_signals(settings.drain, &draining, listener, &server)?;
+
+    // Not before signals are heeded: whoever has read this line may send one.
+    log::start_line(settings, address);
+    let labels = LabelsFile::at(&settings.labels);
+    labels.warn_if_absent();
+    let endpoints = Endpoints::new(settings.variant, labels, draining.clone());
     heartbeat::start(&heartbeat, &draining)?;
     server::run(&server, endpoints, &heartbeat, &draining, settings.access_log)
 }
