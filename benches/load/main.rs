@@ -126,7 +126,7 @@ fn run() -> Result<ExitCode, String> {
 
     println!("{table}");
     println!(
-        "Medians of {} alternating runs of {} s each, of {} starts; a connection per request, on \
+        "Medians of {} alternating runs of {} s each (errors added up), of {} starts; a connection per request, on \
          loopback, the load (wrk, one thread) on the same machine.\nCPU time is the server's own, \
          user and system. Memory is VmRSS, at its peak VmHWM, summed over the server's \
          processes, in units of 1,024 bytes;\n{HELD} connections are held, each with half a request \
