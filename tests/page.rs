@@ -112,6 +112,8 @@ fn the_page_is_one_small_document_and_its_policy_names_its_script_and_style() {
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    // Without an icon of its own, browsers ask for one elsewhere on the server.
+    assert!(page.contains("<link rel=\"icon\" href=\"data:image/svg+xml,"));
     assert!(page.len() <= 12_000, "the page has {} bytes", page.len());
     for refused in
         [" src=", "style=\"", " onclick", "innerHTML", "@import", "url(", "//www.", "https:"]
@@ -160,15 +162,19 @@ fn shows_the_broken_canary(prefix: &'static str) {
     let balancer = Balancer::new(prefix, &addresses(stable.iter().chain([&canary])));
     let browser = watch(&balancer);
 
-    // Shares: what four pods give by chance, give or take four standard deviations of 240 answers.
-    browser.wait("grid.childElementCount === 240 && answers.textContent >= 240");
+    // Shares: what four pods give by chance, give or take four standard deviations of 160 answers.
+    let about_a_quarter = 11.0..=39.0;
+    browser.wait("answers.textContent >= 160");
     for figure in ["canary", "errors"] {
         let share = percentage(&browser, figure);
-        assert!((14.0..=36.0).contains(&share), "{figure}: {share}%");
+        assert!(about_a_quarter.contains(&share), "{figure}: {share}%");
     }
-    let squares = |look: &str| browser.number(&format!("grid.querySelectorAll('{look}').length"));
-    assert_eq!(squares(".stable:not(.bad), .canary.bad"), 240.0);
-    assert!((34.0..=86.0).contains(&squares(".canary.bad")), "{}", squares(".canary.bad"));
+    let shown = browser.js(
+        "return ['i', '.stable:not(.bad)', '.canary.bad'].map(look => grid.querySelectorAll(look).length)",
+    );
+    let [all, good, bad] = [0, 1, 2].map(|i| shown[i].as_f64().expect("a count"));
+    assert_eq!(all, good + bad, "nothing else is among the squares");
+    assert!(about_a_quarter.contains(&(100.0 * bad / all)), "{bad} of {all} squares");
     let bars = |look: &str| browser.number(&format!("bars.querySelectorAll('{look}').length"));
     assert_eq!(browser.number("bars.childElementCount"), 40.0);
     assert!(bars(".stable") >= 3.0 && bars(".canary.bad") >= 3.0);
@@ -179,18 +185,21 @@ fn shows_the_broken_canary(prefix: &'static str) {
     assert_ne!(colour(&browser, ".stable"), colour(&browser, ".canary.bad"));
 
     // Pods: stable first, each with what it tells; the broken one can tell but its name.
-    let cell = |row: usize, column: usize| {
-        browser.text(&format!("$('pods').rows[{row}].cells[{column}].textContent"))
+    let row = |number: usize| {
+        let cells = browser.js(&format!(
+            "return [...$('pods').rows[{number}].cells].map(cell => cell.textContent)"
+        ));
+        serde_json::from_value::<Vec<String>>(cells).expect("cells hold text")
     };
     assert_eq!(browser.number("$('pods').rows.length"), 4.0);
-    assert_eq!(cell(1, 0), "appinfo-5d8c7b9f4d-7qvbn");
-    assert_eq!(cell(1, 1), "stable");
-    assert_eq!(cell(1, 2), "\"\" empty");
-    assert_eq!(cell(1, 3), "pod-template-hash=5d8c7b9f4d");
-    assert_eq!(cell(1, 5), "0");
-    assert_eq!([cell(3, 0), cell(3, 1), cell(3, 2), cell(3, 3)], [CANARY, "canary", "", ""]);
-    assert_eq!(cell(3, 5), format!("{} (100%)", cell(3, 4)));
-    assert!(cell(3, 4).parse::<u32>().expect("a count") > 30);
+    let healthy = row(1);
+    let told = ["appinfo-5d8c7b9f4d-7qvbn", "stable", "\"\" empty", "pod-template-hash=5d8c7b9f4d"];
+    assert_eq!(healthy[..4], told);
+    assert_eq!(healthy[5], "0");
+    let failing = row(3);
+    assert_eq!(failing[..4], [CANARY, "canary", "", ""]);
+    assert!(failing[4].parse::<u32>().expect("a count") > 10);
+    assert_eq!(failing[5], format!("{} (100%)", failing[4]));
 
     // A label is set; then one whose value would be markup if it were not shown as text.
     assert_eq!(browser.number("$('pods').querySelectorAll('.new').length"), 0.0);
@@ -204,10 +213,15 @@ fn shows_the_broken_canary(prefix: &'static str) {
     assert_eq!(browser.number("document.querySelectorAll('img, td script').length"), 0.0);
     // After a while it is a label like any other.
     browser.wait("!$('pods').querySelector('.new')");
-    assert_eq!(cell(1, 3), "pod-template-hash=5d8c7b9f4dtier=gold");
+    assert_eq!(row(1)[3], "pod-template-hash=5d8c7b9f4dtier=gold");
 
     // Once in a while a screen reader is told the figures.
     browser.wait("say.textContent.includes('in the last minute')");
+    // The grid has an end.
+    browser.wait("grid.childElementCount >= 240");
+    let newest = browser.text("grid.firstChild.ariaLabel");
+    browser.wait(&format!("grid.firstChild.ariaLabel !== {newest:?}"));
+    assert_eq!(browser.number("grid.childElementCount"), 240.0);
     assert_clean(&browser, &balancer);
 }
 
@@ -237,7 +251,7 @@ fn the_fixed_canary_tells_its_namespace_and_a_pod_that_is_gone_fades_then_goes()
     balancer.set_pods(&addresses(&stable));
     browser.wait(&format!("{row}?.classList.contains('quiet')"));
     assert!(browser.text(&format!("{row}.cells[6].textContent")).ends_with(" s ago"));
-    browser.wait(&format!("getComputedStyle({row}).opacity < 0.5"));
+    browser.wait(&format!("{row} && getComputedStyle({row}).opacity < 0.5"));
     browser.wait(&format!("!{row}"));
     assert_eq!(browser.number("$('pods').rows.length"), 3.0);
     assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
@@ -253,19 +267,23 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     let balancer = Balancer::new("", &addresses(&pods));
     let browser = Browser::new();
     browser.open(&balancer.url());
-    let asked_within = |seconds: u64| {
+    let pace = || {
+        let (before, start) = (balancer.count(), Instant::now());
+        std::thread::sleep(Duration::from_secs(3));
+        (balancer.count() - before) as f64 / start.elapsed().as_secs_f64()
+    };
+    let asks_again = || {
         let before = balancer.count();
-        std::thread::sleep(Duration::from_secs(seconds));
-        balancer.count() - before
+        eventually("the page asks again", || (balancer.count() > before + 5).then_some(()));
     };
     browser.wait("state.textContent === 'Live'");
     assert_eq!(browser.text("pace.textContent"), "4");
-    let asked = asked_within(3);
-    assert!((6..=13).contains(&asked), "{asked} in 3 seconds, not about 12");
+    let asked = pace();
+    assert!((1.5..=4.8).contains(&asked), "{asked} a second, not about 4");
     fastest(&browser);
     assert_eq!(browser.text("pace.textContent"), "20");
-    let asked = asked_within(3);
-    assert!((20..=62).contains(&asked), "{asked} in 3 seconds, not about 60");
+    let asked = pace();
+    assert!((5.5..=21.0).contains(&asked), "{asked} a second, not about 20");
 
     let rests = || {
         eventually("the last answer is shown", || {
@@ -285,14 +303,14 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     rests(); // Another pace is not the end of the pause.
     browser.click("#pause");
     browser.wait("state.textContent === 'Live' && pause.textContent === 'Pause'");
-    assert!(asked_within(1) > 3);
+    asks_again();
 
     browser.minimise();
     browser.wait("document.hidden");
     rests();
     browser.restore();
     browser.wait("!document.hidden");
-    assert!(asked_within(1) > 3);
+    asks_again();
     assert_clean(&browser, &balancer);
 }
 
