@@ -7,6 +7,7 @@ use std::mem::{self, ManuallyDrop};
 use std::net::SocketAddr;
 use std::panic;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -37,12 +38,20 @@ pub fn contain_library_panics() {
             log::line(format_args!("a mistake in appinfo itself, in thread {name}: {panic}"));
             std::process::exit(101);
         }
+        LIBRARY_PANICS.fetch_add(1, Ordering::Relaxed);
         let Ok(mut last) = LAST.lock() else { return };
         if last.is_none_or(|time| time.elapsed() >= Duration::from_secs(60)) {
             *last = Some(Instant::now());
             log::line("a client broke its connection off in the middle of a request");
         }
     }));
+}
+
+static LIBRARY_PANICS: AtomicU32 = AtomicU32::new(0);
+
+/// How many of the library's threads have ended in a panic.
+pub fn library_panics() -> u32 {
+    LIBRARY_PANICS.load(Ordering::Relaxed)
 }
 
 /// Clients that have been told to close their connection, as every answer tells them. What they

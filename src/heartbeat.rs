@@ -8,6 +8,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process;
@@ -19,6 +20,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use tiny_http::Request;
 
 use crate::drain::Draining;
+use crate::guard;
 use crate::log;
 
 /// How often to ask.
@@ -74,6 +76,7 @@ impl Heartbeat {
     /// Asks until the program drains, or ends the process.
     fn beat_on(&self, draining: &Draining) {
         let mut silent_since = None;
+        let mut panics = 0;
         while !draining.is_over() {
             let before = threads();
             match self.beat() {
@@ -93,8 +96,11 @@ impl Heartbeat {
                 Err(_) => {}
             }
             // A new thread has served us, so all others were held: perhaps it has gone on to a
-            // connection that waited, and there are more of them.
-            thread::sleep(if threads() > before { HURRY } else { AT_REST });
+            // connection that waited, and there are more of them. Or it has gone on to one that
+            // was reset, and ended there, and there is no thread left for those behind.
+            let panics_before = mem::replace(&mut panics, guard::library_panics());
+            let hurry = threads() > before || panics != panics_before;
+            thread::sleep(if hurry { HURRY } else { AT_REST });
         }
     }
 }
