@@ -6,6 +6,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use nix::{
+    libc, setsockopt_impl,
+    sys::socket::{SetSockOpt, sockopt::SetUsize},
+};
 use socket2::{Domain, SockRef, Socket, Type};
 use tiny_http::Server;
 
@@ -25,6 +30,19 @@ const NICENESS: i32 = 5;
 
 /// How many connections may wait to be accepted; the kernel lowers it to its own limit.
 const BACKLOG: i32 = 4096;
+
+/// How long a connection may be silent before tiny_http hears of it and starts a thread for it, in
+/// seconds. A request nearly always comes at once, and then its thread need not wait for it; silent
+/// connections take no thread from anybody. (Under a thousand clients: 4 MB at the peak, not 13.)
+const DEFER_SECONDS: usize = 1;
+
+/// The socket option `TCP_DEFER_ACCEPT` (tcp(7)).
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy)]
+struct DeferAccept;
+
+#[cfg(target_os = "linux")]
+setsockopt_impl!(DeferAccept, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, usize, SetUsize);
 
 /// The open socket.
 pub struct Listener(TcpListener);
@@ -69,6 +87,8 @@ fn bind(address: &SocketAddr) -> io::Result<TcpListener> {
     socket.set_read_timeout(Some(IDLE))?;
     socket.set_write_timeout(Some(STALL))?;
     socket.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    DeferAccept.set(&socket, &DEFER_SECONDS)?;
     socket.bind(&(*address).into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())

@@ -17,6 +17,7 @@ mod log;
 mod metrics;
 mod page;
 mod route;
+mod scheduling;
 mod server;
 mod settings;
 mod variant;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
 fn run(settings: &Settings) -> Result<(), String> {
     guard::contain_library_panics();
     guard::raise_open_files_limit();
+    scheduling::wake_without_haste();
 
     let listener = listener::open(&settings.listen)?;
     let address = listener.address();

@@ -67,10 +67,13 @@ fn a_request_that_was_received_before_the_end_is_answered() {
     for _ in 0..10 {
         let mut appinfo = Start::new().spawn();
         let mut streams: Vec<_> = (0..20).map(|_| connect(appinfo.address).unwrap()).collect();
+        for stream in &mut streams {
+            stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\n").unwrap();
+        }
         // A connection that is served shows that all before it are accepted.
         assert_eq!(appinfo.get("/healthz").status, 200);
         for stream in &mut streams {
-            stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\n\r\n").unwrap();
+            stream.write_all(b"\r\n").unwrap();
         }
         appinfo.signal(SIGINT);
         std::thread::scope(|scope| {
