@@ -111,8 +111,11 @@ impl ToldToClose {
 /// (Then nothing else comes over it, and the client may use its port again at once.)
 pub fn is_last(request: &Request) -> bool {
     let connection = request.headers().iter().find(|header| header.field.equiv("Connection"));
-    let says = |word| {
-        connection.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
+    let says = |word: &str| {
+        connection.is_some_and(|header| {
+            let mut parts = header.value.as_str().as_bytes().windows(word.len());
+            parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+        })
     };
     let is_old = *request.http_version() <= HTTPVersion(1, 0);
     says("close") || says("upgrade") || is_old && !says("keep-alive")

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::process;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,7 @@ use crate::guard;
 use crate::log;
 
 /// How often to ask.
-const AT_REST: Duration = Duration::from_millis(100);
+const AT_REST: Duration = Duration::from_millis(250);
 
 /// How often to ask while connections may wait for a thread.
 const HURRY: Duration = Duration::from_millis(1);
@@ -42,6 +43,8 @@ pub struct Heartbeat {
     /// What it asks for: `/healthz`, with a number that nobody else knows. The port that a request
     /// comes from would not do: the next to get it may be a client.
     url: String,
+    /// Whether one of them has come to the loop since this was last asked.
+    arrived: AtomicBool,
 }
 
 impl Heartbeat {
@@ -55,12 +58,22 @@ impl Heartbeat {
         let mut secret = [0; 8];
         // A kernel too old for it gives no secret: then a client could keep itself out of the log.
         let _ = getrandom(&mut secret, GetRandomFlags::empty());
-        Heartbeat { target, url: format!("/healthz?{:x}", u64::from_ne_bytes(secret)) }
+        Heartbeat {
+            target,
+            url: format!("/healthz?{:x}", u64::from_ne_bytes(secret)),
+            arrived: AtomicBool::new(false),
+        }
     }
 
     /// Whether this request is one of the program's own, to be kept out of every log and count.
     pub fn has_sent(&self, request: &Request) -> bool {
         request.url() == self.url
+    }
+
+    /// Says that one of them has come to the loop. One that comes late, on a machine that is slow
+    /// or busy, proves as well that the way is open.
+    pub fn has_arrived(&self) {
+        self.arrived.store(true, Ordering::Relaxed);
     }
 
     /// Sends one request, and waits for the answer.
@@ -80,7 +93,7 @@ impl Heartbeat {
         while !draining.is_over() {
             let before = threads();
             match self.beat() {
-                Ok(()) => silent_since = None,
+                _ if self.arrived.swap(false, Ordering::Relaxed) => silent_since = None,
                 // From the first failure on, not from the last answer: a process that was frozen
                 // for a while (SIGSTOP, a suspended laptop) is not to blame for the pause.
                 Err(error) if silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP => {
@@ -93,7 +106,7 @@ impl Heartbeat {
                         process::exit(1);
                     }
                 }
-                Err(_) => {}
+                _ => {}
             }
             // A new thread has served us, so all others were held: perhaps it has gone on to a
             // connection that waited, and there are more of them. Or it has gone on to one that

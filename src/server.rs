@@ -69,6 +69,7 @@ struct Desk<'a> {
 impl Desk<'_> {
     fn answer(&mut self, request: Request) {
         if self.heartbeat.has_sent(&request) {
+            self.heartbeat.has_arrived();
             let _ = self.sender.send(request, &self.endpoints.ok);
             return;
         }
