@@ -96,15 +96,16 @@ impl Heartbeat {
                 _ if self.arrived.swap(false, Ordering::Relaxed) => silent_since = None,
                 // From the first failure on, not from the last answer: a process that was frozen
                 // for a while (SIGSTOP, a suspended laptop) is not to blame for the pause.
-                Err(error) if silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP => {
-                    if !draining.is_over() {
-                        let seconds = GIVE_UP.as_secs();
-                        log::line(format_args!(
-                            "no answer to its own requests for {seconds} seconds ({error}): \
-                             ending, to be restarted"
-                        ));
-                        process::exit(1);
-                    }
+                Err(error)
+                    if silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP
+                        && !draining.is_over() =>
+                {
+                    let seconds = GIVE_UP.as_secs();
+                    log::line(format_args!(
+                        "no answer to its own requests for {seconds} seconds ({error}): ending, \
+                         to be restarted"
+                    ));
+                    process::exit(1);
                 }
                 _ => {}
             }
