@@ -1,0 +1,713 @@
+//! Clients that mean no good, and limits that are hit, against the static release binary as the
+//! image holds it. Beside each attack a client that means well is answered all the while.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use common::{Answer, Appinfo, DEADLINE, Start, connect, eventually};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// The most that anybody else may have to wait during an attack. A time-out that anything waits
+/// for is longer: the cut of an idle connection is at 10 seconds.
+const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// Only one attack at a time, else they would measure each other. What comes after one, such as
+/// waiting for time-outs, may go on beside the next.
+fn attack_alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The static release binary, to be started.
+fn release() -> Start {
+    Start::of(&[common::release_binary(common::MUSL_TARGET)])
+}
+
+/// The static release binary, started by `sh` after these commands.
+fn release_after(commands: &str) -> Start {
+    let binary = common::release_binary(common::MUSL_TARGET);
+    let script = format!("{commands}; exec {}", binary.display());
+    Start::of(&["sh", "-c", &format!("{script} \"$@\""), "sh"])
+}
+
+/// A client that means well: one request after the other, each on a new connection.
+struct Bystander {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<(u32, Duration)>,
+}
+
+impl Bystander {
+    fn of(appinfo: &Appinfo) -> Bystander {
+        let (address, stop) = (appinfo.address, Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let (mut answers, mut slowest) = (0, Duration::ZERO);
+            while !stopped.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                assert_eq!(common::get(address, "/v1/appinfo").status, 200);
+                slowest = slowest.max(start.elapsed());
+                answers += 1;
+                thread::sleep(Duration::from_millis(5));
+            }
+            (answers, slowest)
+        });
+        Bystander { stop, thread }
+    }
+
+    /// Lets it go home: it must have been answered promptly each time.
+    fn has_been_served(self, during: &str) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (answers, slowest) = self.thread.join().expect("the bystander is always answered");
+        println!("{during}: {answers} answers to a bystander, the slowest after {slowest:?}");
+        assert!(answers > 0 && slowest < PROMPTLY, "slowest answer during {during}: {slowest:?}");
+    }
+}
+
+/// What the process holds: threads, open files, resident memory in kB.
+#[derive(Clone, Copy, Debug)]
+struct Holdings {
+    threads: u64,
+    files: u64,
+    memory: u64,
+}
+
+impl Holdings {
+    fn of(appinfo: &Appinfo) -> Holdings {
+        Holdings {
+            threads: appinfo.status("Threads"),
+            files: appinfo.open_files() as u64,
+            memory: appinfo.status("VmRSS"),
+        }
+    }
+
+    /// Waits until all of it has come back to these, but for what `leaked` requests hold, a thread
+    /// and two files each, and for `memory` kB.
+    ///
+    /// Of the threads that the library has started, some stay as long as the heartbeat goes on:
+    /// each ends when it has been idle for five seconds, and with every beat it is another's turn.
+    fn come_back(self, appinfo: &Appinfo, leaked: u64, memory: u64) {
+        let start = Instant::now();
+        let now = loop {
+            let now = Holdings::of(appinfo);
+            let threads = now.threads <= self.threads + leaked + 60;
+            let files = now.files <= self.files + 2 * leaked + 6;
+            if threads && files && now.memory <= self.memory + memory {
+                break now;
+            }
+            assert!(start.elapsed() < DEADLINE, "more than {leaked} requests: {self:?}, {now:?}");
+            thread::sleep(Duration::from_millis(100));
+        };
+        println!("before: {self:?}, after: {now:?}");
+    }
+}
+
+/// Lets this process open as many files as it may; whether that is `enough`.
+fn may_open(enough: u64) -> bool {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("the soft limit can be raised");
+    let may = limit.maximum.is_none_or(|maximum| maximum >= enough);
+    if !may {
+        common::skip(&format!("needs {enough} open files, which this user may not have"));
+    }
+    may
+}
+
+/// What the server sends on this connection until it closes it, or resets it.
+fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let _ = stream.read_to_end(&mut all);
+    all
+}
+
+/// The status of the final answer in these bytes, interim ones skipped (RFC 9110, 15.2).
+fn final_status(mut bytes: &[u8]) -> Option<u16> {
+    loop {
+        let Answer { status, body, .. } = Answer::parse(bytes)?;
+        if status >= 200 {
+            return Some(status);
+        }
+        bytes = &bytes[bytes.len() - body.len()..];
+    }
+}
+
+/// The same process lives, answers, and has said no more than this many lines, its start line and
+/// the warning that there is no labels file included.
+fn is_unharmed(appinfo: &mut Appinfo, lines: usize) {
+    assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    let log = appinfo.stderr.all();
+    assert!(log.len() <= lines, "it has said too much: {log:#?}");
+    assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
+}
+
+/// The process ends by itself, soon, with a status that says so and a sentence that says why.
+fn ends_with_a_sentence(appinfo: &mut Appinfo) {
+    let status = appinfo.wait();
+    let log = appinfo.stderr.all();
+    assert!(status.code().is_some_and(|code| code != 0), "{status}, {log:?}");
+    let last = eventually("it says why", || {
+        let last = appinfo.stderr.all().pop()?;
+        (last.contains("cannot") || last.contains("no answer")).then_some(last)
+    });
+    println!("ended, {status}: {last}");
+}
+
+#[test]
+fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..2_500 {
+                    let mut stream = connect(appinfo.address).expect("it accepts");
+                    let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n");
+                    let at_once = Some(Duration::ZERO);
+                    SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
+                }
+            });
+        }
+    });
+    bystander.has_been_served("10,000 resets");
+    drop(turn);
+    before.come_back(&appinfo, 0, 4_000);
+    // The third line shows that resets have done what they do. A slow machine may need a fourth.
+    let log = appinfo.stderr.all();
+    assert!(log.iter().any(|line| line.contains("broke its connection off")), "{log:?}");
+    is_unharmed(&mut appinfo, 4);
+}
+
+#[test]
+fn two_thousand_half_open_connections_are_cut_and_all_is_given_back() {
+    if !may_open(6_000) {
+        return;
+    }
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    let half_open: Vec<_> = (0..2_000)
+        .map(|number| {
+            let mut stream = connect(appinfo.address).expect("it accepts");
+            if number % 2 == 0 {
+                let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a");
+            }
+            stream
+        })
+        .collect();
+    let peak = eventually("most of them are held", || {
+        Some(Holdings::of(&appinfo)).filter(|now| now.files >= before.files + 3_000)
+    });
+    drop(turn);
+    println!("at the peak: {peak:?}");
+    eventually("all are cut", || (Holdings::of(&appinfo).files <= before.files + 6).then_some(()));
+    bystander.has_been_served("2,000 half-open connections");
+    drop(half_open);
+    before.come_back(&appinfo, 0, 6_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
+fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
+    if !may_open(3_000) {
+        return;
+    }
+    // Some ask, some never do; whoever asks must not have to wait for those to be cut.
+    for (asking, silent, rounds) in [(8, 0, 5), (64, 0, 3), (512, 0, 1), (8, 8, 3), (8, 64, 3)] {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..rounds {
+            let _turn = attack_alone();
+            let mut appinfo = release().spawn();
+            let every = (asking + silent) / asking;
+            let mut held: Vec<_> = (0..asking + silent)
+                .map(|number| {
+                    let mut stream = connect(appinfo.address).expect("it accepts");
+                    let asks = number % every == every - 1;
+                    if asks {
+                        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
+                        stream.write_all(request).expect("a request can be sent");
+                    }
+                    (stream, asks)
+                })
+                .collect();
+            let start = Instant::now();
+            for (stream, _) in held.iter_mut().filter(|(_, asks)| *asks) {
+                let answer = common::read_answer(stream, false).expect("an answer comes");
+                assert_eq!(answer.status, 200);
+            }
+            slowest = slowest.max(start.elapsed());
+            is_unharmed(&mut appinfo, 2);
+        }
+        println!("{asking} that ask, {silent} that do not: all are answered within {slowest:?}");
+        assert!(slowest < PROMPTLY, "{asking} that ask, {silent} that do not: {slowest:?}");
+    }
+}
+
+/// How a client goes about the body that it has announced.
+enum Body {
+    Never,
+    Whole(usize),
+    /// Fifty bytes every tenth of a second, up to so many.
+    Trickle(usize),
+    Text(&'static str),
+}
+
+#[test]
+fn announced_bodies_hold_nobody_up_whether_they_come_or_not() {
+    use Body::{Never, Text, Trickle, Whole};
+    // The head, what follows it, the answer (none: the connection is closed without one), and
+    // whether the request is one that has to be forgotten, thread and files and all.
+    let cases = [
+        ("POST", "Content-Length: 2000", Never, Some(413), false),
+        ("POST", "Content-Length: 2000", Whole(2_000), Some(413), false),
+        ("POST", "Content-Length: 900000", Whole(900_000), Some(413), false),
+        ("POST", "Content-Length: 2000000", Whole(2_000_000), Some(413), true),
+        ("POST", "Content-Length: 100000000000", Never, Some(413), true),
+        ("GET", "Content-Length: 9223372036854775808", Never, Some(413), true),
+        // No number for the library, which then sees no body at all.
+        ("GET", "Content-Length: 18446744073709551616", Never, Some(413), false),
+        ("GET", "Content-Length: many", Never, Some(413), false),
+        ("GET", "Content-Length: -1", Never, Some(413), false),
+        // Up to 1,024 bytes are read before the program hears of the request.
+        ("GET", "Content-Length: 700", Whole(700), Some(413), false),
+        ("POST", "Content-Length: 700", Whole(700), Some(405), false),
+        ("POST", "Content-Length: 700", Never, None, false),
+        ("POST", "Content-Length: 5000", Trickle(5_000), Some(413), false),
+        ("POST", "Content-Length: 5000", Trickle(500), Some(413), false),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 2000", Never, Some(413), false),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 20", Never, Some(413), false),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 20", Whole(20), Some(413), false),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 0", Never, Some(405), false),
+        ("POST", "Expect: 100-continue\r\nContent-Length: 00", Never, Some(413), false),
+        ("POST", "Expect: a miracle\r\nContent-Length: 2000", Never, Some(417), false),
+        ("POST", "Transfer-Encoding: chunked", Never, Some(413), false),
+        ("POST", "Transfer-Encoding: chunked", Text("5\r\nhel"), Some(413), false),
+        ("POST", "Transfer-Encoding: chunked", Text("5\r\nhello\r\n0\r\n\r\n"), Some(413), false),
+        ("POST", "Transfer-Encoding: chunked", Text("not a length\r\n"), Some(413), false),
+        ("POST", "Transfer-Encoding: chunked", Text("ffffffffffffffff\r\nx"), Some(413), false),
+        ("POST", "Transfer-Encoding: gzip", Never, Some(413), false),
+        ("POST", "Connection: upgrade\r\nContent-Length: 2000", Whole(2_000), Some(413), false),
+        ("POST", "Connection: upgrade\r\nContent-Length: 2000", Never, Some(413), false),
+        ("GET", "Content-Length: 0\r\nContent-Length: 2000", Never, Some(413), false),
+        ("GET", "Content-Length: 2000\r\nContent-Length: 0", Never, Some(413), false),
+        ("HEAD", "Content-Length: 2000", Never, Some(413), false),
+    ];
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    let address = appinfo.address;
+    thread::scope(|scope| {
+        for (method, headers, body, expected, _) in &cases {
+            scope.spawn(move || {
+                let mut stream = connect(address).expect("it accepts");
+                let head = format!("{method} /v1/appinfo HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
+                stream.write_all(head.as_bytes()).expect("a head can be sent");
+                let start = Instant::now();
+                // Not all of a body is always read: that the rest cannot be sent is no surprise.
+                let mut reader = stream.try_clone().expect("a socket can be cloned");
+                let answer = thread::scope(|scope| {
+                    scope.spawn(|| match body {
+                        Never => {}
+                        Whole(length) => drop(stream.write_all(&vec![b'x'; *length])),
+                        Text(text) => drop(stream.write_all(text.as_bytes())),
+                        Trickle(length) => {
+                            for _ in 0..length / 50 {
+                                let _ = stream.write_all(&[b'x'; 50]);
+                                thread::sleep(Duration::from_millis(100));
+                            }
+                        }
+                    });
+                    let mut all = Vec::new();
+                    let mut piece = [0; 1024];
+                    while final_status(&all).is_none() {
+                        match reader.read(&mut piece) {
+                            Ok(length @ 1..) => all.extend_from_slice(&piece[..length]),
+                            _ => break,
+                        }
+                    }
+                    // So that nothing more is sent.
+                    let _ = reader.shutdown(std::net::Shutdown::Both);
+                    all
+                });
+                let took = start.elapsed();
+                assert_eq!(final_status(&answer), *expected, "{method} {headers}, {took:?}");
+            });
+        }
+    });
+    bystander.has_been_served("announced bodies");
+    drop(turn);
+    let forgotten = cases.iter().filter(|(.., forgotten)| *forgotten).count() as u64;
+    before.come_back(&appinfo, forgotten, 4_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
+fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
+    let many_headers = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(10_000));
+    let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
+    let long_query = format!("GET /healthz?{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
+    let three = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
+    // All that a client sends before it closes its side, and the answer, if there is any.
+    let cases: &[(&[u8], Option<u16>)] = &[
+        (b"", None),
+        (b"\r\n\r\n", Some(400)),
+        (b"\0\x01\x02garbage\r\n\r\n", Some(400)),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
+        (b"GET /healthz HTTP/1.1\r\nHost: a", None),
+        (b"GET /healthz HTTP/1.1\nHost: a\n\n", None),
+        (b"GET /healthz HTTP/1.1\rHost: a\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/9.9\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/1.2\r\n\r\n", Some(400)),
+        (b"GET /healthz\r\n\r\n", Some(400)),
+        (b"GET\r\n\r\n", Some(400)),
+        (b"GET /healthz http/1.1\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/0.9\r\n\r\n", Some(200)),
+        (b"GET /healthz HTTP/1.0\r\n\r\n", Some(200)),
+        (b"GET /healthz HTTP/1.1 and more\r\n\r\n", Some(200)),
+        (b"GET  /healthz HTTP/1.1\r\n\r\n", Some(400)),
+        (b"GET  HTTP/1.1\r\n\r\n", Some(404)),
+        (b"get /healthz HTTP/1.1\r\n\r\n", Some(405)),
+        (b"GET http://anybody/healthz HTTP/1.1\r\n\r\n", Some(200)),
+        (b"OPTIONS * HTTP/1.1\r\n\r\n", Some(404)),
+        (b"CONNECT anybody:80 HTTP/1.1\r\n\r\n", Some(404)),
+        (b"GET /v1/../healthz HTTP/1.1\r\n\r\n", Some(404)),
+        (b"GET /\0 HTTP/1.1\r\n\r\n", Some(404)),
+        (b"GET /healthz HTTP/1.1\r\nX: \0\r\n\r\n", Some(200)),
+        (b"GET /healthz HTTP/1.1\r\nTE: chunked\r\n\r\n", Some(200)),
+        (b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n", Some(400)),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", Some(400)),
+        ("GET /healthz HTTP/1.1\r\nX: grün\r\n\r\n".as_bytes(), None),
+        ("GET /grün HTTP/1.1\r\n\r\n".as_bytes(), None),
+        (many_headers.as_bytes(), Some(200)),
+        (long_target.as_bytes(), Some(404)),
+        (long_query.as_bytes(), Some(200)),
+        (three.as_bytes(), Some(200)),
+    ];
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    for (request, expected) in cases {
+        let mut stream = connect(appinfo.address).expect("it accepts");
+        stream.write_all(request).expect("a request can be sent");
+        stream.shutdown(std::net::Shutdown::Write).expect("a side can be closed");
+        let answer = read_all(&mut stream);
+        let start = &request[..request.len().min(60)];
+        assert_eq!(final_status(&answer), *expected, "{}", start.escape_ascii());
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.matches("HTTP/1.").count() <= 1, "one answer, one connection: {text}");
+        assert!(!text.contains("chunked"), "{text}");
+    }
+    bystander.has_been_served("what is no request");
+    drop(turn);
+    before.come_back(&appinfo, 0, 4_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+/// The library waits for itself when it refuses such a version: nothing above it can help.
+#[test]
+fn a_request_in_a_version_above_1_1_costs_a_thread_and_two_files_and_no_more() {
+    let mut appinfo = release().spawn();
+    let before = Holdings::of(&appinfo);
+    for number in 0..20 {
+        let mut stream = connect(appinfo.address).expect("it accepts");
+        let request = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n\r\n"][number % 2];
+        stream.write_all(request.as_bytes()).expect("a request can be sent");
+    }
+    eventually("the requests have been read", || {
+        (Holdings::of(&appinfo).files >= before.files + 40).then_some(())
+    });
+    before.come_back(&appinfo, 20, 2_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
+fn clients_that_pipeline_and_never_read_hold_nobody_up() {
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    // The page is the largest answer: the sooner is the socket full.
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);
+    let clients: Vec<_> = (0..50)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+            socket.set_recv_buffer_size(4_096).expect("a small buffer");
+            socket.set_write_timeout(Some(DEADLINE)).expect("a time-out");
+            socket.connect(&appinfo.address.into()).expect("it accepts");
+            let mut stream = TcpStream::from(socket);
+            stream.write_all(&requests).expect("all requests can be sent");
+            stream
+        })
+        .collect();
+    // Each has been given an answer, and the rest has been passed over; who sends nothing for 10
+    // seconds is cut.
+    let page = r#"http_requests_total{method="GET",path="/",code="200"} "#;
+    eventually("each has been answered", || {
+        let metrics = appinfo.get("/metrics");
+        let count = metrics.text().lines().find_map(|line| line.strip_prefix(page))?;
+        (count.parse::<u32>().expect("a number") >= 50).then_some(())
+    });
+    eventually("they are cut", || (Holdings::of(&appinfo).files <= before.files + 6).then_some(()));
+    bystander.has_been_served("100,000 pipelined requests");
+    drop(clients);
+    drop(turn);
+    // The library's queue keeps the memory of its longest moment.
+    before.come_back(&appinfo, 0, 64_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
+fn clients_that_pipeline_without_end_fill_neither_memory_nor_anybodys_time() {
+    let turn = attack_alone();
+    let mut appinfo = release().spawn();
+    let bystander = Bystander::of(&appinfo);
+    let before = Holdings::of(&appinfo);
+    let requests = b"GET /healthz HTTP/1.1\r\n\r\n".repeat(1_000);
+    let end = Instant::now() + Duration::from_secs(6);
+    let sent: usize = thread::scope(|scope| {
+        let floods: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut stream = connect(appinfo.address).expect("it accepts");
+                    let mut reader = stream.try_clone().expect("a socket can be cloned");
+                    let reading = scope.spawn(move || read_all(&mut reader));
+                    let mut sent = 0;
+                    while Instant::now() < end && stream.write_all(&requests).is_ok() {
+                        sent += 1_000;
+                    }
+                    let _ = stream.shutdown(std::net::Shutdown::Both);
+                    reading.join().expect("it reads");
+                    sent
+                })
+            })
+            .collect();
+        floods.into_iter().map(|flood| flood.join().expect("it floods")).sum()
+    });
+    println!("{sent} requests, memory at its peak: {} kB", appinfo.status("VmHWM"));
+    bystander.has_been_served("endless pipelines");
+    drop(turn);
+    before.come_back(&appinfo, 0, 256_000);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
+fn a_client_that_uses_its_port_again_at_once_is_answered() {
+    let appinfo = release().spawn();
+    let mut port = 0;
+    for number in 0..100 {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("an option");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("the port is free");
+        socket.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
+        socket.connect(&appinfo.address.into()).expect("it accepts");
+        let mut stream = TcpStream::from(socket);
+        port = stream.local_addr().expect("it has an address").port();
+        // Asked to, the server closes first: the client's port is free as soon as it has seen that.
+        let request = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
+        stream.write_all(request[number % 2].as_bytes()).expect("a request can be sent");
+        assert_eq!(final_status(&read_all(&mut stream)), Some(200), "connection {number}");
+    }
+}
+
+#[test]
+fn out_of_open_files_it_answers_or_ends_but_is_never_deaf() {
+    if !may_open(1_000) {
+        return;
+    }
+    let _turn = attack_alone();
+    // Connections take two files each, so a limit is hit while accepting or right after.
+    for limit in [24, 25, 26, 27, 64] {
+        let mut appinfo = release_after(&format!("ulimit -n {limit}")).spawn();
+        let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
+        let start = Instant::now();
+        while appinfo.is_alive() && start.elapsed() < Duration::from_secs(3) {
+            eventually("it answers or ends", || {
+                if !appinfo.is_alive() {
+                    return Some(());
+                }
+                let mut stream = connect(appinfo.address).ok()?;
+                stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").ok()?;
+                (final_status(&read_all(&mut stream)) == Some(200)).then_some(())
+            });
+        }
+        let took = start.elapsed();
+        if appinfo.is_alive() {
+            println!("at most {limit} files: it answers all the while, for {took:?}");
+        } else {
+            println!("at most {limit} files: it has ended after {took:?}");
+            ends_with_a_sentence(&mut appinfo);
+        }
+        drop(held);
+    }
+}
+
+#[test]
+fn a_server_that_can_accept_no_more_ends_with_a_sentence() {
+    let mut appinfo = release().spawn();
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    let none = Rlimit { current: Some(4), maximum: Some(4) };
+    prlimit(Pid::from_raw(appinfo.pid()), Resource::Nofile, none).expect("a limit can be lowered");
+    ends_with_a_sentence(&mut appinfo);
+}
+
+#[test]
+fn a_server_that_can_start_no_more_threads_ends_with_a_sentence() {
+    let binary = common::release_binary(common::MUSL_TARGET);
+    // The limit does not hold for root.
+    let user: &[&str] = if rustix::process::getuid().is_root() {
+        &["setpriv", "--reuid=65534", "--clear-groups"]
+    } else {
+        &[]
+    };
+    if !common::have(&["setpriv", "prlimit"]) {
+        return;
+    }
+    // Another user may not look into the folder where the binary was built.
+    let folder = common::Folder::new();
+    let copy = folder.path().join("appinfo");
+    std::fs::copy(binary, &copy).expect("a file can be copied");
+    let copy = copy.to_str().expect("a plain path");
+    let mut appinfo = Start::of(&[user, &[copy]].concat()).spawn();
+    let limit = |arguments: &str| {
+        let words: Vec<_> =
+            user.iter().copied().chain(["prlimit"]).chain(arguments.split(' ')).collect();
+        common::run(Command::new(words[0]).args(&words[1..]));
+    };
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    limit(&format!("--pid={} --nproc=1:1", appinfo.pid()));
+    let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
+    ends_with_a_sentence(&mut appinfo);
+    drop(held);
+}
+
+#[test]
+fn a_process_that_was_frozen_for_a_while_goes_on_serving() {
+    let mut appinfo = release().spawn();
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    appinfo.signal(19); // SIGSTOP
+    // Longer than the heartbeat's patience and than the listening socket's time-out.
+    let frozen = Duration::from_secs(11);
+    let meanwhile = {
+        let address = appinfo.address;
+        thread::spawn(move || common::get(address, "/healthz").status)
+    };
+    thread::sleep(frozen);
+    appinfo.signal(18); // SIGCONT
+    assert_eq!(meanwhile.join().expect("a request sent meanwhile is answered"), 200);
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(7) {
+        is_unharmed(&mut appinfo, 2);
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_stop_during_an_attack_is_a_stop() {
+    let _turn = attack_alone();
+    let mut appinfo = release().args("--drain 1").spawn();
+    let address = appinfo.address;
+    let stop = Arc::new(AtomicBool::new(false));
+    let floods: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(1_000);
+                let mut stream = connect(address).expect("it accepts");
+                while !stop.load(Ordering::Relaxed) && stream.write_all(&requests).is_ok() {}
+            })
+        })
+        .collect();
+    let mut unread = connect(address).expect("it accepts");
+    unread.write_all(b"POST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n").expect("it can be sent");
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    appinfo.signal(15);
+    let status = appinfo.wait();
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
+    for flood in floods {
+        flood.join().expect("it floods");
+    }
+}
+
+#[test]
+fn its_requests_to_itself_show_in_no_log_and_no_count() {
+    let appinfo = release().arg("--access-log").spawn();
+    // Nothing but its own requests wakes the main thread now.
+    let wakes = appinfo.status("voluntary_ctxt_switches");
+    eventually("the heartbeat has been heard ten times", || {
+        (appinfo.status("voluntary_ctxt_switches") >= wakes + 10).then_some(())
+    });
+    let metrics = appinfo.get("/metrics");
+    let counts = |metrics: &Answer| -> Vec<String> {
+        let lines = metrics.text().lines();
+        let counts = lines.filter(|line| line.starts_with("http_requests_total{"));
+        counts.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
+    };
+    assert_eq!(counts(&metrics), Vec::<String>::new());
+    // Whoever guesses what it asks for is seen all the same.
+    for target in ["/healthz", "/healthz?", "/healthz?0"] {
+        assert_eq!(appinfo.get(target).status, 200);
+    }
+    let metrics = appinfo.get("/metrics");
+    let healthz = r#"http_requests_total{method="GET",path="/healthz",code="200"} 3"#;
+    let first = r#"http_requests_total{method="GET",path="/metrics",code="200"} 1"#;
+    assert_eq!(counts(&metrics), [healthz, first]);
+    let log = eventually("the log has five lines", || {
+        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 5)
+    });
+    let paths: Vec<_> = log.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    assert_eq!(paths, ["/metrics", "/healthz", "/healthz", "/healthz", "/metrics"]);
+}
+
+#[test]
+fn nobody_can_forge_a_line_of_the_access_log() {
+    let appinfo = release().arg("--access-log").spawn();
+    for request in [
+        &b"GET /\rGET\x1b[2J\x07\x7f\0\"\\ HTTP/1.1\r\n\r\n"[..],
+        b"\x1b]0;mine\x07\rPUT /healthz HTTP/1.1\r\n\r\n",
+    ] {
+        appinfo.raw(request);
+    }
+    let log = eventually("the log has two lines", || {
+        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 2)
+    });
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert!(log[0].starts_with(r#"GET /\rGET\x1b[2J\x07\x7f\x00\"\\ 404 "#), "{log:?}");
+    assert!(log[1].starts_with(r"\x1b]0;mine\x07\rPUT /healthz 405 "), "{log:?}");
+}
+
+#[test]
+fn no_client_can_make_up_new_time_series() {
+    let appinfo = release().spawn();
+    let series = || {
+        let metrics = appinfo.get("/metrics");
+        metrics.text().lines().filter(|line| line.starts_with("http_requests_total{")).count()
+    };
+    let ask = |range: std::ops::Range<u32>| {
+        for number in range {
+            appinfo.raw(format!("M{number} /{number} HTTP/1.1\r\nConnection: close\r\n\r\n"));
+            appinfo.raw(format!("M{number} /metrics HTTP/1.1\r\nConnection: close\r\n\r\n"));
+        }
+    };
+    // The first answer does not count itself yet.
+    series();
+    ask(0..1);
+    let few = series();
+    ask(1..500);
+    assert_eq!(series(), few);
+}
