@@ -121,14 +121,9 @@ pub fn is_last(request: &Request) -> bool {
     says("close") || says("upgrade") || is_old && !says("keep-alive")
 }
 
-/// Lets go of a request without an answer. (Dropping it would send one.) Bodies are passed over
-/// as in [`refuse_body`].
+/// Lets go of a request without an answer. (Dropping it would send one.) No body may be unread.
 pub fn discard(request: Request) {
-    if has_unread_body(&request) {
-        mem::forget(request);
-    } else {
-        drop(request.into_writer());
-    }
+    drop(request.into_writer());
 }
 
 /// Whether a body comes with this request. A length that is no number may hide one too.

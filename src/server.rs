@@ -75,14 +75,15 @@ impl Desk<'_> {
         }
         let start = Instant::now();
         let client = request.remote_addr().copied().filter(|_| !guard::is_last(&request));
-        if self.told_to_close.includes(client, start) {
+        let has_unread_body = guard::has_unread_body(&request);
+        if !has_unread_body && self.told_to_close.includes(client, start) {
             return guard::discard(request);
         }
         let route = Route::of(request.url());
         let method = metrics::method(request.method());
         let request_line = self.access_log.then(|| RequestLine::of(&request));
 
-        let (status, sent) = if guard::has_unread_body(&request) {
+        let (status, sent) = if has_unread_body {
             let refusal = body_refused();
             (refusal.status, guard::refuse_body(request, refusal))
         } else {
