@@ -354,6 +354,26 @@ fn announced_bodies_hold_nobody_up_whether_they_come_or_not() {
 }
 
 #[test]
+fn a_body_that_is_announced_after_the_answer_is_not_kept_waiting_for_ever() {
+    let mut appinfo = release().spawn();
+    let before = Holdings::of(&appinfo);
+    let held: Vec<_> = (0..20)
+        .map(|_| {
+            let mut stream = connect(appinfo.address).expect("it accepts");
+            let two = b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n";
+            stream.write_all(two).expect("requests can be sent");
+            stream
+        })
+        .collect();
+    eventually("they are all held", || {
+        (Holdings::of(&appinfo).files >= before.files + 40).then_some(())
+    });
+    before.come_back(&appinfo, 0, 2_000);
+    drop(held);
+    is_unharmed(&mut appinfo, 2);
+}
+
+#[test]
 fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
     let many_headers = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
