@@ -550,30 +550,37 @@ fn out_of_open_files_it_answers_or_ends_but_is_never_deaf() {
     }
     let _turn = attack_alone();
     // Connections take two files each, so a limit is hit while accepting or right after.
-    for limit in [24, 25, 26, 27, 64] {
-        let mut appinfo = release_after(&format!("ulimit -n {limit}")).spawn();
-        let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
-        let start = Instant::now();
-        while appinfo.is_alive() && start.elapsed() < Duration::from_secs(3) {
-            eventually("it answers or ends", || {
-                if !appinfo.is_alive() {
-                    return Some(());
-                }
-                let mut stream = connect(appinfo.address).ok()?;
-                stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
-                stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").ok()?;
-                (final_status(&read_all(&mut stream)) == Some(200)).then_some(())
-            });
+    thread::scope(|scope| {
+        for limit in [24, 25, 26, 27, 64] {
+            scope.spawn(move || answers_or_ends_with_so_many_files(limit));
         }
-        let took = start.elapsed();
-        if appinfo.is_alive() {
-            println!("at most {limit} files: it answers all the while, for {took:?}");
-        } else {
-            println!("at most {limit} files: it has ended after {took:?}");
-            ends_with_a_sentence(&mut appinfo);
-        }
-        drop(held);
+    });
+}
+
+fn answers_or_ends_with_so_many_files(limit: usize) {
+    let mut appinfo = release_after(&format!("ulimit -n {limit}")).spawn();
+    let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
+    let start = Instant::now();
+    while appinfo.is_alive() && start.elapsed() < Duration::from_secs(3) {
+        eventually("it answers or ends", || {
+            if !appinfo.is_alive() {
+                return Some(());
+            }
+            let mut stream = connect(appinfo.address).ok()?;
+            stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
+            stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").ok()?;
+            (final_status(&read_all(&mut stream)) == Some(200)).then_some(())
+        });
     }
+    let (took, alive) = (start.elapsed(), appinfo.is_alive());
+    println!(
+        "at most {limit} files, after {took:?}: {}",
+        if alive { "it answers" } else { "ended" }
+    );
+    if !alive {
+        ends_with_a_sentence(&mut appinfo);
+    }
+    drop(held);
 }
 
 #[test]
