@@ -48,7 +48,7 @@ impl Endpoints {
             labels,
             draining,
             metrics: Metrics::new(variant.name),
-            // The first look at the labels file replaces it.
+            // Never sent: the first look at the labels file replaces it.
             appinfo: ok.clone(),
             page: page(),
             ok,
@@ -58,15 +58,12 @@ impl Endpoints {
 
     /// The answer to a request. A request with a body gets none of what it asks for.
     pub fn answer(&mut self, route: Route, request: &Request) -> Cow<'_, Answer> {
-        if route == Route::Unknown {
-            let sentence = "no such path: try /, /v1/appinfo, /healthz, /readyz or /metrics";
-            return Cow::Owned(Answer::error(404, sentence));
-        }
-        if !matches!(request.method(), Method::Get | Method::Head) {
+        let is_known = route != Route::Unknown;
+        if is_known && !matches!(request.method(), Method::Get | Method::Head) {
             let answer = Answer::error(405, "no such method here: use GET or HEAD");
             return Cow::Owned(answer.with_header("Allow", "GET, HEAD"));
         }
-        if guard::announces_body(request) {
+        if is_known && guard::announces_body(request) {
             return Cow::Owned(body_refused());
         }
         match route {
@@ -77,7 +74,10 @@ impl Endpoints {
             // story would have no errors to show.
             Route::Readyz | Route::Healthz => Cow::Borrowed(&self.ok),
             Route::Metrics => Cow::Owned(self.metrics.answer()),
-            Route::Unknown => unreachable!("answered above"),
+            Route::Unknown => Cow::Owned(Answer::error(
+                404,
+                "no such path: try /, /v1/appinfo, /healthz, /readyz or /metrics",
+            )),
         }
     }
 

@@ -1,4 +1,5 @@
-//! What stands between tiny_http 0.12, which trusts its clients, and clients that mean no good.
+//! What stands between tiny_http 0.12, which trusts its clients, and clients that mean no good:
+//! the limit on open files, the library's panics, clients that do not read, and bodies.
 //! The time-outs of connections are the [`listener`](crate::listener)'s; that nobody starves and
 //! the server is never silently deaf is the [`heartbeat`](crate::heartbeat)'s.
 
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tiny_http::{HTTPVersion, Request, Response};
+use tiny_http::{HTTPVersion, Method, Request, Response};
 
 use crate::answer::{Answer, Sender};
 use crate::log;
@@ -27,13 +28,13 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Contains the panics of tiny_http's connection threads. One panics when its client sends a
-/// request and resets the connection (it unwraps the peer's address, which is gone); unwinding
-/// keeps that to the thread, and here it becomes a line a minute at most.
+/// Contains the panics of tiny_http's threads. One panics when its client sends a request and
+/// resets the connection (it unwraps the peer's address, which is gone); unwinding keeps that to
+/// the thread, and here it becomes a line a minute at most.
 pub fn contain_library_panics() {
     static LAST: Mutex<Option<Instant>> = Mutex::new(None);
     panic::set_hook(Box::new(|panic| {
-        // All threads of ours have names; tiny_http's have none.
+        // Threads that run code of ours alone have names; those that run tiny_http's have none.
         if let Some(name) = thread::current().name() {
             log::line(format_args!("a mistake in appinfo itself, in thread {name}: {panic}"));
             std::process::exit(101);
@@ -42,7 +43,12 @@ pub fn contain_library_panics() {
         let Ok(mut last) = LAST.lock() else { return };
         if last.is_none_or(|time| time.elapsed() >= Duration::from_secs(60)) {
             *last = Some(Instant::now());
-            log::line("a client broke its connection off in the middle of a request");
+            let by_client = panic.location().is_some_and(|at| at.file().ends_with("client.rs"));
+            log::line(if by_client {
+                "a client broke its connection off in the middle of a request"
+            } else {
+                "a thread of the HTTP library has ended: too few threads, files or memory?"
+            });
         }
     }));
 }
@@ -54,71 +60,41 @@ pub fn library_panics() -> u32 {
     LIBRARY_PANICS.load(Ordering::Relaxed)
 }
 
-/// Clients that have been told to close their connection, as every answer tells them. What they
-/// send on it after that must not be processed (RFC 9112, 9.6), and is passed over here: requests
-/// may come by the million, and a client that does not read the answers would hold up the loop.
-///
-/// The library does not tell connections apart, so they are known by the client's address. No new
-/// connection comes from there so soon: the client, who has to close, waits in TIME_WAIT.
+/// Clients that do not read what they are sent. Each further answer to one would hold up the loop
+/// until its time-out, so what else they ask is passed over until they are silent for a while.
+/// Sorted by address: hundreds of them, with thousands of requests each, must not slow it down.
 #[derive(Default)]
-pub struct ToldToClose {
-    /// From where, and until when what comes from there is passed over; sorted.
-    until: Vec<(SocketAddr, Instant)>,
-    tidied: Option<Instant>,
-}
+pub struct Stalled(Vec<(SocketAddr, Instant)>);
 
-impl ToldToClose {
-    /// How long after the last request from there.
-    const PAUSE: Duration = Duration::from_millis(100);
+impl Stalled {
+    /// How long a client must be silent to be forgotten; as long as an idle connection is kept.
+    const SILENCE: Duration = Duration::from_secs(10);
 
-    /// The same for a client that did not read its answer; as long as an idle connection is kept.
-    const STALLED: Duration = Duration::from_secs(10);
-
-    /// Whether this client, which asks now, is one of them.
-    pub fn includes(&mut self, client: Option<SocketAddr>, now: Instant) -> bool {
-        let Some(Ok(place)) = client.map(|client| self.find(client)) else { return false };
-        let until = &mut self.until[place].1;
-        let told = now < *until;
-        if told {
-            *until = (now + ToldToClose::PAUSE).max(*until);
+    /// Notes that an answer to this client failed, if it did for want of reading.
+    pub fn note(&mut self, client: Option<SocketAddr>, error: &io::Error) {
+        if let (Some(client), ErrorKind::WouldBlock | ErrorKind::TimedOut) = (client, error.kind())
+        {
+            self.0.retain(|(_, last)| last.elapsed() < Stalled::SILENCE);
+            if let Err(place) = self.find(client) {
+                self.0.insert(place, (client, Instant::now()));
+            }
         }
-        told
     }
 
-    /// Notes that this client has been sent an answer, or would not read it.
-    pub fn note(&mut self, client: Option<SocketAddr>, now: Instant, sent: &io::Result<()>) {
-        let Some(client) = client else { return };
-        if self.tidied.is_none_or(|tidied| now - tidied > ToldToClose::PAUSE) {
-            self.tidied = Some(now);
-            self.until.retain(|(_, until)| now < *until);
+    /// Whether this client, which asks now, is one of them.
+    pub fn includes(&mut self, client: Option<SocketAddr>) -> bool {
+        let Some(Ok(place)) = client.map(|client| self.find(client)) else { return false };
+        let last = &mut self.0[place].1;
+        let stalled = last.elapsed() < Stalled::SILENCE;
+        if stalled {
+            *last = Instant::now();
         }
-        let stalled = sent.as_ref().is_err_and(|error| {
-            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-        });
-        let until = now + if stalled { ToldToClose::STALLED } else { ToldToClose::PAUSE };
-        match self.find(client) {
-            Ok(place) => self.until[place].1 = until,
-            Err(place) => self.until.insert(place, (client, until)),
-        }
+        stalled
     }
 
     fn find(&self, client: SocketAddr) -> Result<usize, usize> {
-        self.until.binary_search_by_key(&client, |(client, _)| *client)
+        self.0.binary_search_by_key(&client, |(client, _)| *client)
     }
-}
-
-/// Whether the library closes the connection after this request, without waiting for the client.
-/// (Then nothing else comes over it, and the client may use its port again at once.)
-pub fn is_last(request: &Request) -> bool {
-    let connection = request.headers().iter().find(|header| header.field.equiv("Connection"));
-    let says = |word: &str| {
-        connection.is_some_and(|header| {
-            let mut parts = header.value.as_str().as_bytes().windows(word.len());
-            parts.any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
-        })
-    };
-    let is_old = *request.http_version() <= HTTPVersion(1, 0);
-    says("close") || says("upgrade") || is_old && !says("keep-alive")
 }
 
 /// Lets go of a request without an answer. (Dropping it would send one.) No body may be unread.
@@ -157,17 +133,14 @@ fn has_header(request: &Request, name: &'static str) -> bool {
 /// Refuses a request whose body is still to come, in a thread of its own: tiny_http reads what is
 /// left of a body wherever its request is dropped, which would hold up the loop for as long as
 /// the client likes.
-///
-/// # Errors
-///
-/// When the process may start no thread; the request is forgotten then, see below.
-pub fn refuse_body(request: Request, refusal: Answer) -> io::Result<()> {
+/// A thread each, not one for all: nobody waits behind another's body, and there are no more of
+/// them than connections, each of which has a thread already.
+pub fn refuse_body(request: Request, refusal: Answer) {
     // Forgotten, not dropped, where the thread cannot be started.
     let request = ManuallyDrop::new(request);
     let refuse = move || refuse(ManuallyDrop::into_inner(request), &refusal);
     // Without a name: a panic there is the library's.
-    thread::Builder::new().spawn(refuse)?;
-    Ok(())
+    let _ = thread::Builder::new().spawn(refuse);
 }
 
 fn refuse(mut request: Request, refusal: &Answer) {
@@ -179,11 +152,14 @@ fn refuse(mut request: Request, refusal: &Answer) {
     }
     // The rest never comes, or is too much. `upgrade` is the library's only way to answer without
     // dropping, that is reading, the body first. Its price is an interim answer, which clients
-    // have to skip (RFC 9110, 15.2); it is unknown to HTTP/1.0.
-    let interim =
-        Response::empty(if *request.http_version() < HTTPVersion(1, 1) { 413 } else { 100 });
+    // have to skip (RFC 9110, 15.2). HTTP/1.0 knows none: there it has to be the whole answer.
+    let knows_interim = *request.http_version() > HTTPVersion(1, 0);
+    let with_body = *request.method() != Method::Head;
+    let interim = Response::empty(if knows_interim { 100 } else { refusal.status });
     let mut stream = request.upgrade("HTTP/1.1", interim);
-    let _ = sender.write(&mut stream, refusal, true);
+    if knows_interim {
+        let _ = sender.write(&mut stream, refusal, with_body);
+    }
     if !small {
         // Dropped, it would ask for as much memory as the client has announced, which ends the
         // process. Forgotten, it costs a thread and two open files.

@@ -88,6 +88,10 @@ impl LabelsFile {
         // One line when the trouble begins and one when it is over, not one per request.
         match (&self.last, &labels) {
             (_, Err(sentence)) => log::line(sentence),
+            (Seen::Unusable(_), Ok(_)) if seen == Seen::Absent => {
+                let path = self.path.display();
+                log::line(format_args!("the labels file {path} has gone: all labels are empty"));
+            }
             (Seen::Unusable(_), Ok(_)) => {
                 log::line(format_args!("can use the labels file {} again", self.path.display()));
             }

@@ -20,8 +20,8 @@ use crate::settings::Listen;
 /// connection would keep a thread of tiny_http's for ever.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// How long the loop waits for a client that does not read. An answer always fits the socket's
-/// buffer, so only a client that lets several pile up makes it wait at all.
+/// How long the loop waits for a client that does not read. The page and the answers about ordinary
+/// labels fit the socket's buffer, so only a client that lets several pile up makes it wait at all.
 const STALL: Duration = Duration::from_millis(1);
 
 /// How far the threads that read requests stand back behind the one that answers them: a third of
@@ -33,7 +33,7 @@ const BACKLOG: i32 = 4096;
 
 /// How long a connection may be silent before tiny_http hears of it and starts a thread for it, in
 /// seconds. A request nearly always comes at once, and then its thread need not wait for it; silent
-/// connections take no thread from anybody. (Under a thousand clients: 4 MB at the peak, not 13.)
+/// connections take no thread from anybody. (One is cut after this and [`IDLE`].)
 const DEFER_SECONDS: usize = 1;
 
 /// The socket option `TCP_DEFER_ACCEPT` (tcp(7)).

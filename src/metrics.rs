@@ -112,7 +112,7 @@ impl Display for Metrics {
         }
         text.write_str(
             "# HELP http_request_duration_seconds Time from taking a request up to having sent \
-             its answer.\n\
+             its answer, or to having begun to refuse its body.\n\
              # TYPE http_request_duration_seconds histogram\n",
         )?;
         for (route, Histogram { buckets, sum }) in Route::ALL.iter().zip(&self.durations) {

@@ -8,7 +8,7 @@ use crate::access_log::RequestLine;
 use crate::answer::Sender;
 use crate::drain::Draining;
 use crate::endpoints::{Endpoints, body_refused};
-use crate::guard::{self, ToldToClose};
+use crate::guard::{self, Stalled};
 use crate::heartbeat::Heartbeat;
 use crate::metrics;
 use crate::route::Route;
@@ -31,16 +31,16 @@ pub fn run(
     draining: &Draining,
     access_log: bool,
 ) -> Result<(), String> {
-    let mut desk = Desk {
+    let mut responder = Responder {
         endpoints,
         heartbeat,
         access_log,
         sender: Sender::default(),
-        told_to_close: ToldToClose::default(),
+        stalled: Stalled::default(),
     };
     loop {
         match server.recv() {
-            Ok(request) => desk.answer(request),
+            Ok(request) => responder.answer(request),
             Err(_) if draining.is_over() => break,
             Err(error) => return Err(format!("cannot accept connections any more: {error}")),
         }
@@ -50,7 +50,7 @@ pub fn run(
     let mut last = closed;
     while last.elapsed() < QUIET && closed.elapsed() < LONGEST {
         if let Ok(Some(request)) = server.recv_timeout(QUIET) {
-            desk.answer(request);
+            responder.answer(request);
             last = Instant::now();
         }
     }
@@ -58,15 +58,15 @@ pub fn run(
 }
 
 /// What the loop needs for each request.
-struct Desk<'a> {
+struct Responder<'a> {
     endpoints: Endpoints,
     heartbeat: &'a Heartbeat,
     access_log: bool,
     sender: Sender,
-    told_to_close: ToldToClose,
+    stalled: Stalled,
 }
 
-impl Desk<'_> {
+impl Responder<'_> {
     fn answer(&mut self, request: Request) {
         if self.heartbeat.has_sent(&request) {
             self.heartbeat.has_arrived();
@@ -74,23 +74,27 @@ impl Desk<'_> {
             return;
         }
         let start = Instant::now();
-        let client = request.remote_addr().copied().filter(|_| !guard::is_last(&request));
+        let client = request.remote_addr().copied();
         let has_unread_body = guard::has_unread_body(&request);
-        if !has_unread_body && self.told_to_close.includes(client, start) {
+        if !has_unread_body && self.stalled.includes(client) {
             return guard::discard(request);
         }
         let route = Route::of(request.url());
         let method = metrics::method(request.method());
         let request_line = self.access_log.then(|| RequestLine::of(&request));
 
-        let (status, sent) = if has_unread_body {
+        let status = if has_unread_body {
             let refusal = body_refused();
-            (refusal.status, guard::refuse_body(request, refusal))
+            let status = refusal.status;
+            guard::refuse_body(request, refusal);
+            status
         } else {
             let answer = self.endpoints.answer(route, &request);
-            (answer.status, self.sender.send(request, &answer))
+            if let Err(error) = self.sender.send(request, &answer) {
+                self.stalled.note(client, &error);
+            }
+            answer.status
         };
-        self.told_to_close.note(client, start, &sent);
 
         let took = start.elapsed();
         self.endpoints.metrics.count(method, route, status, took);

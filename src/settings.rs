@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use argh::FromArgs;
@@ -144,8 +145,10 @@ fn choose<T>(
             let name = format!("APPINFO_{name}");
             match env::var_os(&name).filter(|value| !value.is_empty()) {
                 None => return Ok(None),
-                // What is not UTF-8 is no allowed value either, but for a path.
-                Some(value) => (name, value.to_string_lossy().into_owned()),
+                Some(value) => match value.into_string() {
+                    Ok(value) => (name, value),
+                    Err(odd) => return Err(format!("{name} is {odd:?}, but must be UTF-8 text.")),
+                },
             }
         }
     };
@@ -163,15 +166,13 @@ fn variant(value: &str) -> Result<&'static Variant, String> {
 }
 
 fn listen(value: &str) -> Result<Listen, String> {
-    let allowed = |_| {
+    let allowed = || {
         "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or, for every address, :8080"
             .to_owned()
     };
     match value.strip_prefix(':') {
-        Some(port) if !port.starts_with('+') => {
-            port.parse().map(Listen::Everywhere).map_err(|_| allowed(()))
-        }
-        _ => value.parse().map(Listen::On).map_err(|_| allowed(())),
+        Some(port) => number(port).map(Listen::Everywhere).ok_or_else(allowed),
+        None => value.parse().map(Listen::On).ok().ok_or_else(allowed),
     }
 }
 
@@ -183,10 +184,15 @@ fn path(value: &str) -> Result<PathBuf, String> {
 }
 
 fn seconds(value: &str) -> Result<Duration, String> {
-    match value.parse() {
-        Ok(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
+    match number(value) {
+        Some(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("a whole number of seconds from 0 to 3600".to_owned()),
     }
+}
+
+/// A number in digits alone: `parse` takes a sign as well.
+fn number<T: FromStr>(value: &str) -> Option<T> {
+    value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
 }
 
 fn switch(value: &str) -> Result<bool, String> {

@@ -16,7 +16,7 @@ pub struct Variant {
 }
 
 /// Every variant; the first is the default.
-pub const VARIANTS: [Variant; 3] = [
+pub static VARIANTS: [Variant; 3] = [
     Variant {
         name: "baseline",
         summary: "forgets the namespace: the bug that the story is about",
@@ -45,6 +45,6 @@ fn namespace(facts: Result<AppInfo, String>) -> Result<AppInfo, String> {
 impl Variant {
     /// The variant of that name.
     pub fn named(name: &str) -> Option<&'static Variant> {
-        const { &VARIANTS }.iter().find(|variant| variant.name == name)
+        VARIANTS.iter().find(|variant| variant.name == name)
     }
 }

@@ -428,7 +428,8 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
         let start = &request[..request.len().min(60)];
         assert_eq!(final_status(&answer), *expected, "{}", start.escape_ascii());
         let text = String::from_utf8_lossy(&answer);
-        assert!(text.matches("HTTP/1.").count() <= 1, "one answer, one connection: {text}");
+        let requests = request.windows(4).filter(|end| end == b"\r\n\r\n").count().max(1);
+        assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
         assert!(!text.contains("chunked"), "{text}");
     }
     bystander.has_been_served("what is no request");

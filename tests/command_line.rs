@@ -134,6 +134,7 @@ fn a_bad_value_is_refused_by_a_sentence_that_names_flag_value_and_what_is_allowe
         ("--drain soon", ["--drain", "\"soon\"", "0 to 3600"]),
         ("--drain -1", ["--drain", "\"-1\"", "0 to 3600"]),
         ("--drain 3601", ["--drain", "\"3601\"", "0 to 3600"]),
+        ("--drain +5", ["--drain", "\"+5\"", "whole"]),
         ("--drain 1.5", ["--drain", "\"1.5\"", "whole"]),
     ] {
         let refusal = refusal(&output(args));
@@ -170,8 +171,10 @@ fn what_is_not_utf8_is_refused() {
     let odd = std::ffi::OsStr::from_bytes(b"br\xffken");
     let argument = refusal(&Start::new().args("--variant").arg(odd).output());
     assert!(argument.contains("UTF-8"), "{argument}");
-    let variable = refusal(&Start::new().env("APPINFO_VARIANT", odd).output());
-    assert!(variable.contains("APPINFO_VARIANT"), "{variable}");
+    for name in ["APPINFO_VARIANT", "APPINFO_LABELS"] {
+        let variable = refusal(&Start::new().env(name, odd).output());
+        assert!(variable.contains(name) && variable.contains("UTF-8"), "{variable}");
+    }
 }
 
 #[test]

@@ -246,6 +246,21 @@ fn a_request_with_a_body_is_refused() {
 }
 
 #[test]
+fn head_gets_no_body_even_where_its_own_is_refused() {
+    let appinfo = Start::new().spawn();
+    let request = "HEAD / HTTP/1.1\r\nConnection: close\r\nContent-Length: 2000000\r\n\r\n";
+    let mut stream = connect(appinfo.address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let interim = read_answer(&mut stream, true).unwrap();
+    assert_eq!(interim.status, 100);
+    let answer = match Answer::parse(&interim.body) {
+        Some(answer) => answer,
+        None => read_answer(&mut stream, true).unwrap(),
+    };
+    assert_eq!((answer.status, answer.text()), (413, ""));
+}
+
+#[test]
 fn a_body_that_is_too_large_or_never_comes_is_refused_all_the_same() {
     let appinfo = Start::new().spawn();
     for length in ["2000", "100000000000", "9223372036854775808"] {

@@ -229,6 +229,20 @@ fn what_is_not_utf8_or_too_large_is_an_error_and_one_log_line_each_way() {
 }
 
 #[test]
+fn a_file_that_cannot_be_used_and_then_goes_is_said_to_have_gone() {
+    let folder = Folder::new();
+    let file = folder.path().join("labels");
+    std::fs::write(&file, b"\xff").unwrap();
+    let appinfo = start(&file);
+    error_of(&appinfo);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(labels_of(&appinfo), json!({}));
+    eventually("the end of the trouble is logged", || {
+        appinfo.stderr.all().iter().any(|line| line.contains("has gone")).then_some(())
+    });
+}
+
+#[test]
 fn a_file_of_just_one_mebibyte_is_read() {
     let key = "big=\"";
     let content = format!("{key}{}\"", "x".repeat(1024 * 1024 - key.len() - 1));
