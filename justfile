@@ -150,6 +150,14 @@ push registry:
         {{ just }} ARCH=amd64 build
         {{ just }} ARCH=arm64 build
     fi
+    # What was made here for the push alone goes with it, also when it fails.
+    forget() {
+        for tag in 1 2 3; do
+            podman manifest rm "localhost/appinfo-all:$tag"
+            podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
+        done >/dev/null 2>&1 || true
+    }
+    if [ "$engine" = podman ]; then trap forget EXIT; fi
     for variant in baseline broken namespace; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
@@ -167,8 +175,6 @@ push registry:
                 podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
             done
             podman manifest push --all --tls-verify=$tls_verify "$list" "docker://$image"
-            podman manifest rm "$list" >/dev/null
-            podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag" >/dev/null
         fi
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
@@ -211,6 +217,10 @@ load context="":
             exit 1
             ;;
     esac
+    if ! command -v "${load[0]}" >/dev/null; then
+        echo "just load: the context \"$context\" is one of ${load[0]}, which is not installed here." >&2
+        exit 1
+    fi
     {{ just }} images
     # An archive, because these programs find docker's images by name, but not podman's.
     images=({{ quote(REPOSITORY) }}:{1,2,3})
