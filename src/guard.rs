@@ -22,6 +22,9 @@ use crate::log;
 /// connection holds two, and containers often begin with a soft limit of 1,024.
 pub fn raise_open_files_limit() {
     let mut limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_none() {
+        return; // On macOS, which does not allow what it says.
+    }
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         log::line(format_args!("cannot raise the limit on open files: {error}"));

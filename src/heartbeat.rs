@@ -7,6 +7,7 @@
 //! or Docker starts it anew.
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::rand::{GetRandomFlags, getrandom};
 use tiny_http::Request;
 
 use crate::drain::Draining;
@@ -55,14 +55,9 @@ impl Heartbeat {
             // Over IPv4 even on `[::]`: a container may have no IPv6 loopback address.
             target.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
-        let mut secret = [0; 8];
-        // A kernel too old for it gives no secret: then a client could keep itself out of the log.
-        let _ = getrandom(&mut secret, GetRandomFlags::empty());
-        Heartbeat {
-            target,
-            url: format!("/healthz?{:x}", u64::from_ne_bytes(secret)),
-            arrived: AtomicBool::new(false),
-        }
+        let secret = RandomState::new().hash_one(target);
+        let url = format!("/healthz?{secret:x}");
+        Heartbeat { target, url, arrived: AtomicBool::new(false) }
     }
 
     /// Whether this request is one of the program's own, to be kept out of every log and count.

@@ -34,6 +34,7 @@ const BACKLOG: i32 = 4096;
 /// How long a connection may be silent before tiny_http hears of it and starts a thread for it, in
 /// seconds. A request nearly always comes at once, and then its thread need not wait for it; silent
 /// connections take no thread from anybody. (One is cut after this and [`IDLE`].)
+#[cfg(target_os = "linux")]
 const DEFER_SECONDS: usize = 1;
 
 /// The socket option `TCP_DEFER_ACCEPT` (tcp(7)).
