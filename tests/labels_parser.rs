@@ -63,6 +63,9 @@ fn nearly_labels() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    // A failure prints its input; a file of them would only be found beside a lib.rs.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_makes_it_panic(any in any::<String>(), near in nearly_labels()) {
         parse(&any);
