@@ -105,8 +105,7 @@ impl Listener {
     ///
     /// The library's threads, which read requests, yield to the loop, which answers them: they
     /// inherit the niceness of the thread that starts it (on Linux each thread has its own:
-    /// setpriority(2)). Without that, clients that pipeline without end let the queue between the
-    /// two grow until memory ends.
+    /// setpriority(2)). So requests wait in the loop's queue less, and wake it less often.
     ///
     /// # Errors
     ///
