@@ -1,37 +1,40 @@
 //! appinfo tells, as JSON, how its Kubernetes pod is deployed: the program to teach, learn and
-//! test a canary deployment with. A request's way: [`listener`], [`server`], [`route`],
-//! [`endpoints`] (and there the [`variant`]), [`answer`].
+//! test a canary deployment with.
+//!
+//! A request's way: [`process::listener`] lets it in, tiny_http reads it, and the one loop in
+//! [`process::server`] takes it. There [`containment`] sorts out what would do harm, the program's own
+//! [`heartbeat`] first; [`web::route`] says what is asked for, [`web::endpoints`] what is answered,
+//! for the pod's [`variant`](pod::variant) has its say, and [`web::answer`] is sent.
 #![forbid(unsafe_code)]
 
-mod access_log;
-mod answer;
-mod appinfo;
-mod drain;
-mod endpoints;
-mod guard;
-mod heartbeat;
-mod labels;
-mod labels_file;
-mod listener;
+mod containment;
 mod log;
-mod metrics;
-mod page;
-mod route;
-mod scheduling;
-mod server;
+mod pod;
+mod process;
 mod settings;
-mod variant;
+mod web;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use drain::Draining;
-use endpoints::Endpoints;
-use heartbeat::Heartbeat;
-use labels_file::LabelsFile;
+use containment::heartbeat::{self, Heartbeat};
+use containment::renewal::Renewal;
+use containment::stalled::Stalled;
+use containment::{footprint, panics, scheduling};
+use pod::labels_file::LabelsFile;
+use process::drain::Draining;
+use process::server::Responder;
+use process::{listener, server, signals};
 use settings::{Settings, Start};
+use web::answer::Sender;
+use web::endpoints::Endpoints;
+use web::metrics::Metrics;
+
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
+    signals::hold_back();
     let settings = match Settings::read() {
         Start::With(settings) => settings,
         Start::Print(text) => return log::print(&text),
@@ -45,22 +48,39 @@ fn main() -> ExitCode {
 
 /// Serves until it is told to stop; an error is a sentence.
 fn run(settings: &Settings) -> Result<(), String> {
-    guard::contain_library_panics();
-    guard::raise_open_files_limit();
+    let mut renewal = Renewal::of_former_self();
+    let is_renewed = renewal.has_happened();
+    panics::contain(is_renewed);
+    footprint::raise_open_files_limit();
     scheduling::wake_without_haste();
 
-    let listener = listener::open(&settings.listen)?;
-    let address = listener.address();
-    let heartbeat = Arc::new(Heartbeat::of(address));
+    let listener = Arc::new(listener::open(&settings.listen, renewal.listener())?);
     let draining = Arc::new(Draining::default());
+    if let Some(left) = renewal.drain {
+        draining.begin(left);
+    }
     let server = Arc::new(listener.serve()?);
-    drain::on_signals(settings.drain, &draining, listener, &server)?;
+    renewal.keep(&listener).map_err(|error| format!("cannot serve: {error}"))?;
+    signals::heed(settings.drain, &draining, &listener, &server, renewal)?;
 
-    // Not before signals are heeded: whoever has read this line may send one.
-    log::start_line(settings, address);
     let labels = LabelsFile::at(&settings.labels);
-    labels.warn_if_absent();
-    let endpoints = Endpoints::new(settings.variant, labels, draining.clone());
-    heartbeat::start(&heartbeat, &draining)?;
-    server::run(&server, endpoints, &heartbeat, &draining, settings.access_log)
+    if !is_renewed {
+        // Not before signals are heeded: whoever has read this line may send one.
+        log::start_line(settings.summary(listener.address()));
+        labels.warn_if_absent();
+    }
+    let heartbeat = Arc::new(Heartbeat::of(listener.address()));
+    heartbeat::start(&heartbeat)?;
+    let heard = heartbeat.clone();
+    footprint::watch(move || heard.requests())?;
+    let responder = Responder {
+        endpoints: Endpoints::new(settings.variant, labels, draining.clone()),
+        metrics: Metrics::new(settings.variant.name),
+        heartbeat: &heartbeat,
+        access_log: settings.access_log,
+        sender: Sender::default(),
+        stalled: Stalled::new(),
+    };
+    server::run(&server, &listener, &draining, responder);
+    Ok(())
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use crate::log::NAME_AND_VERSION;
-use crate::variant::{VARIANTS, Variant};
+use crate::pod::variant::{VARIANTS, Variant};
 
 /// How the program was told to run.
 pub struct Settings {
@@ -90,6 +90,12 @@ impl Settings {
                 Start::Refuse(format!("{why}. `appinfo --help` lists what it takes."))
             }
         }
+    }
+
+    /// How the program runs, for the start line.
+    pub fn summary(&self, address: SocketAddr) -> String {
+        let (variant, labels) = (self.variant.name, self.labels.display());
+        format!("variant {variant}, listening on {address}, labels from {labels}")
     }
 
     fn of(line: CommandLine) -> Result<Settings, String> {

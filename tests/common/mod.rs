@@ -233,13 +233,17 @@ impl Appinfo {
 
     /// A figure from `/proc/PID/status`, such as `Threads` or `VmRSS` (kB).
     pub fn status(&self, key: &str) -> u64 {
+        self.try_status(key).unwrap_or_else(|| panic!("/proc tells {key}"))
+    }
+
+    /// The same, where there may be no such figure for a moment.
+    pub fn try_status(&self, key: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
             .expect("the process is alive");
         status
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
             .and_then(|value| value.split_whitespace().next()?.parse().ok())
-            .unwrap_or_else(|| panic!("/proc tells {key}"))
     }
 
     /// How many files it holds open.

@@ -4,7 +4,7 @@ use std::env;
 
 use serde::Serialize;
 
-use crate::labels::Labels;
+use crate::pod::labels::Labels;
 
 /// How a pod is deployed. What is unknown is an empty string.
 #[derive(Debug, Default, Serialize)]

@@ -4,17 +4,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tiny_http::{Method, Request};
+use tiny_http::Method;
 
-use crate::answer::Answer;
-use crate::appinfo::{AppInfo, Pod};
-use crate::drain::Draining;
-use crate::guard;
-use crate::labels_file::LabelsFile;
-use crate::metrics::Metrics;
-use crate::page::{HEADERS, HTML};
-use crate::route::Route;
-use crate::variant::Variant;
+use crate::pod::appinfo::{AppInfo, Pod};
+use crate::pod::labels_file::LabelsFile;
+use crate::pod::variant::Variant;
+use crate::process::drain::Draining;
+use crate::web::answer::Answer;
+use crate::web::metrics::Metrics;
+use crate::web::page::{HEADERS, HTML};
+use crate::web::route::Route;
 
 /// Everything that answers are made of.
 pub struct Endpoints {
@@ -22,7 +21,6 @@ pub struct Endpoints {
     pod: Pod,
     labels: LabelsFile,
     draining: Arc<Draining>,
-    pub metrics: Metrics,
     /// The answer for the labels last seen.
     appinfo: Answer,
     page: Answer,
@@ -47,7 +45,6 @@ impl Endpoints {
             pod: Pod::from_environment(),
             labels,
             draining,
-            metrics: Metrics::new(variant.name),
             // Never sent: the first look at the labels file replaces it.
             appinfo: ok.clone(),
             page: page(),
@@ -56,15 +53,23 @@ impl Endpoints {
         }
     }
 
-    /// The answer to a request. A request with a body gets none of what it asks for.
-    pub fn answer(&mut self, route: Route, request: &Request) -> Cow<'_, Answer> {
-        let is_known = route != Route::Unknown;
-        if is_known && !matches!(request.method(), Method::Get | Method::Head) {
+    /// The answer to a request. A body comes before all else: no path and no method takes one.
+    pub fn answer(
+        &mut self,
+        route: Route,
+        method: &Method,
+        has_body: bool,
+        metrics: &Metrics,
+    ) -> Cow<'_, Answer> {
+        if has_body {
+            return Cow::Owned(Answer::error(
+                413,
+                "no path here takes a body: send the request without one",
+            ));
+        }
+        if route != Route::Unknown && !matches!(method, Method::Get | Method::Head) {
             let answer = Answer::error(405, "no such method here: use GET or HEAD");
             return Cow::Owned(answer.with_header("Allow", "GET, HEAD"));
-        }
-        if is_known && guard::announces_body(request) {
-            return Cow::Owned(body_refused());
         }
         match route {
             Route::Page => Cow::Borrowed(&self.page),
@@ -73,7 +78,7 @@ impl Endpoints {
             // The variant has no say in these: a broken canary is alive and ready, else the
             // story would have no errors to show.
             Route::Readyz | Route::Healthz => Cow::Borrowed(&self.ok),
-            Route::Metrics => Cow::Owned(self.metrics.answer()),
+            Route::Metrics => Cow::Owned(metrics.answer()),
             Route::Unknown => Cow::Owned(Answer::error(
                 404,
                 "no such path: try /, /v1/appinfo, /healthz, /readyz or /metrics",
@@ -101,11 +106,6 @@ impl Endpoints {
 fn page() -> Answer {
     let page = Answer::new(200, "text/html; charset=utf-8", HTML.as_bytes());
     HEADERS.iter().fold(page, |page, (name, value)| page.with_header(name, value))
-}
-
-/// The answer to a request with a body.
-pub fn body_refused() -> Answer {
-    Answer::error(413, "no path here takes a body: send the request without one")
 }
 
 /// Adds a header, unless its value is unknown or could not stand in a header.

@@ -13,7 +13,11 @@ use httpdate::HttpDate;
 use serde::Serialize;
 use tiny_http::{Method, Request, StatusCode};
 
-const JSON: &str = "application/json; charset=utf-8";
+/// The content type of JSON documents.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+/// The value of the header `Server`.
+pub const SERVER: &str = concat!("appinfo/", env!("CARGO_PKG_VERSION"));
 
 /// An answer to send, as often as wanted.
 #[derive(Clone)]
@@ -31,13 +35,12 @@ impl Answer {
         let body = body.into();
         let head = format!(
             "HTTP/1.1 {status} {}\r\n\
-             Server: appinfo/{}\r\n\
+             Server: {SERVER}\r\n\
              Content-Type: {content_type}\r\n\
              Content-Length: {}\r\n\
              Cache-Control: no-store\r\n\
              Connection: close\r\n",
             StatusCode(status).default_reason_phrase(),
-            env!("CARGO_PKG_VERSION"),
             body.len(),
         );
         Answer { status, head, body }
@@ -57,6 +60,11 @@ impl Answer {
             error: &'a str,
         }
         Answer::json(status, &Error { error: sentence })
+    }
+
+    /// What comes after the headers.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// Adds a header. The value must not hold a line break.

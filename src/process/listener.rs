@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use nix::{
     libc, setsockopt_impl,
     sys::socket::{SetSockOpt, sockopt::SetUsize},
 };
+#[cfg(target_os = "linux")]
+use socket2::SockFilter;
 use socket2::{Domain, SockRef, Socket, Type};
 use tiny_http::Server;
 
@@ -23,10 +26,6 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long the loop waits for a client that does not read. The page and the answers about ordinary
 /// labels fit the socket's buffer, so only a client that lets several pile up makes it wait at all.
 const STALL: Duration = Duration::from_millis(1);
-
-/// How far the threads that read requests stand back behind the one that answers them: a third of
-/// its share of a busy processor (sched(7)).
-const NICENESS: i32 = 5;
 
 /// How many connections may wait to be accepted; the kernel lowers it to its own limit.
 const BACKLOG: i32 = 4096;
@@ -48,12 +47,15 @@ setsockopt_impl!(DeferAccept, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, usize, 
 /// The open socket.
 pub struct Listener(TcpListener);
 
-/// Opens the first of the addresses that this kernel has.
+/// Opens the first of the addresses that this kernel has, unless there is an open socket already.
 ///
 /// # Errors
 ///
 /// A sentence, when an address is in use, not this machine's, or not allowed.
-pub fn open(listen: &Listen) -> Result<Listener, String> {
+pub fn open(listen: &Listen, open: Option<TcpListener>) -> Result<Listener, String> {
+    if let Some(listener) = open {
+        return Ok(Listener(listener));
+    }
     let addresses = listen.addresses();
     let mut addresses = addresses.iter().peekable();
     loop {
@@ -101,11 +103,7 @@ impl Listener {
         self.0.local_addr().expect("a bound socket has an address")
     }
 
-    /// Hands the socket to tiny_http, keeping a duplicate of it to [`close`](Self::close).
-    ///
-    /// The library's threads, which read requests, yield to the loop, which answers them: they
-    /// inherit the niceness of the thread that starts it (on Linux each thread has its own:
-    /// setpriority(2)). So requests wait in the loop's queue less, and wake it less often.
+    /// Hands the socket to tiny_http, keeping a duplicate of it.
     ///
     /// # Errors
     ///
@@ -113,11 +111,8 @@ impl Listener {
     pub fn serve(&self) -> Result<Server, String> {
         let cannot = |error: &dyn Display| format!("cannot serve: {error}");
         let listener = self.0.try_clone().map_err(|error| cannot(&error))?;
-        let start = || {
-            // Where it is refused, the server is as good as before.
-            let _ = rustix::process::nice(NICENESS);
-            Server::from_listener(listener, None)
-        };
+        // In a thread of its own, since the library panics where it may start none.
+        let start = || Server::from_listener(listener, None);
         let starting = thread::Builder::new().spawn(start).map_err(|error| cannot(&error))?;
         match starting.join() {
             Ok(server) => server.map_err(|error| cannot(&error)),
@@ -125,8 +120,35 @@ impl Listener {
         }
     }
 
+    /// From now on accepts connections before they have sent anything: what is still deferred when
+    /// the socket is closed would be reset.
+    pub fn defer_no_more(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = DeferAccept.set(&self.0, &0);
+    }
+
+    /// Lets no new connection come about, while those that have are accepted: closing the socket
+    /// resets what waits in its queue. A client that is just connecting hears nothing yet, and is
+    /// refused when it tries again.
+    pub fn let_nobody_in(&self) {
+        // A filter of one instruction, which lets no byte of any packet pass (socket(7)).
+        #[cfg(target_os = "linux")]
+        let _ = SockRef::from(&self.0).attach_filter(&[SockFilter::new(
+            libc::BPF_RET as u16 | libc::BPF_K as u16,
+            0,
+            0,
+            0,
+        )]);
+    }
+
     /// Stops accepting connections; those that are open stay open.
     pub fn close(&self) {
         let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

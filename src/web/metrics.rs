@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tiny_http::Method;
 
-use crate::answer::Answer;
-use crate::route::Route;
+use crate::web::answer::Answer;
+use crate::web::route::Route;
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 

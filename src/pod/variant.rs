@@ -1,7 +1,7 @@
 //! The three behaviours of the tutorial. A fourth is one more row in [`VARIANTS`] and one more
 //! function below it: the command line, its help and its errors read the table.
 
-use crate::appinfo::AppInfo;
+use crate::pod::appinfo::AppInfo;
 
 /// One behaviour, chosen at the start by `--variant` or `APPINFO_VARIANT`.
 #[derive(Debug)]

@@ -1,29 +1,28 @@
 //! A line per request on stdout, for those who asked for it.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use tiny_http::Request;
 
-use crate::route;
+use crate::log;
+use crate::web::route;
 
 /// What the log keeps of a request until its answer is sent. What a client put there is escaped,
 /// so that nobody can forge a line or command a terminal.
 pub struct RequestLine(String);
 
 impl RequestLine {
-    /// The method and the path of a request.
+    /// The method and the path of a request, cut short where status and time would not fit any more.
     pub fn of(request: &Request) -> RequestLine {
         let (method, path) = (request.method().as_str(), route::path(request.url()));
-        RequestLine(format!(
-            "{} {}",
-            method.as_bytes().escape_ascii(),
-            path.as_bytes().escape_ascii()
-        ))
+        let mut line =
+            format!("{} {}", method.as_bytes().escape_ascii(), path.as_bytes().escape_ascii());
+        line.truncate(log::LONGEST - 64);
+        RequestLine(line)
     }
 
     /// Writes the line: method, path, status, and the microseconds that the answer took.
     pub fn log(&self, status: u16, took: Duration) {
-        let _ = writeln!(io::stdout(), "{} {status} {}", self.0, took.as_micros() as u64);
+        log::to_stdout(format_args!("{} {status} {}", self.0, took.as_micros() as u64));
     }
 }

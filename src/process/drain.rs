@@ -1,0 +1,33 @@
+//! The end of a pod. Kubernetes sends SIGTERM and, at the same time, begins to take the pod out
+//! of its Services, which takes a while to reach every node; so the program goes on serving for
+//! some seconds before it stops
+//! (<https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination-flow>).
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// How far the end has come; shared by all threads.
+#[derive(Default)]
+pub struct Draining(OnceLock<Instant>);
+
+impl Draining {
+    /// Begins the end: the pod is not ready any more, and serves for this time.
+    pub fn begin(&self, time: Duration) {
+        self.0.get_or_init(|| Instant::now() + time);
+    }
+
+    /// Whether the pod has been told to stop.
+    pub fn has_begun(&self) -> bool {
+        self.0.get().is_some()
+    }
+
+    /// For how long to go on serving; `None` while nobody has said that there is an end.
+    pub fn left(&self) -> Option<Duration> {
+        Some(self.0.get()?.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the drain time is over.
+    pub fn is_over(&self) -> bool {
+        self.left() == Some(Duration::ZERO)
+    }
+}

@@ -1,0 +1,6 @@
+//! How the process listens, serves and stops.
+
+pub mod drain;
+pub mod listener;
+pub mod server;
+pub mod signals;

@@ -1,0 +1,289 @@
+//! Attacks that make the library hold more than a pod may, under the manifests' memory limit: the
+//! program begins anew, in time, and hardly anybody else notices.
+
+mod common;
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Appinfo, DEADLINE, Start, eventually};
+use rustix::process::getuid;
+use socket2::{Domain, SockRef, Socket, Type};
+
+/// The memory limit in the manifests, in bytes; kernel memory counts as well.
+const LIMIT: u64 = 96 << 20;
+
+/// How long an attack goes on at most.
+const ATTACK: Duration = Duration::from_secs(4);
+
+/// The longest that anybody else may have to wait for an answer.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+
+/// A cgroup with the memory limit of a pod; removed when dropped.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    /// `None`, said loudly, where this user may make none.
+    fn new() -> Option<Cgroup> {
+        if !getuid().is_root() {
+            common::skip("needs root, to make a memory cgroup");
+            return None;
+        }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            format!("appinfo-test-{}-{}", process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let (root, v2) =
+            (Path::new("/sys/fs/cgroup"), Path::new("/sys/fs/cgroup/cgroup.controllers"));
+        let (folder, limits) = if v2.exists() {
+            // The controller has to be handed down; from the root that is always allowed.
+            let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
+            (root.join(name), ["memory.max", "memory.swap.max"])
+        } else {
+            let limits = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
+            (root.join("memory").join(name), limits)
+        };
+        let made = fs::create_dir(&folder)
+            .and_then(|()| fs::write(folder.join(limits[0]), LIMIT.to_string()));
+        if let Err(error) = made {
+            common::skip(&format!("cannot make the memory cgroup {}: {error}", folder.display()));
+            return None;
+        }
+        let swap = if v2.exists() { 0 } else { LIMIT };
+        let _ = fs::write(folder.join(limits[1]), swap.to_string()); // Where there is swap at all.
+        Some(Cgroup(folder))
+    }
+
+    /// The static release binary, to be started in there.
+    fn start(&self) -> Start {
+        let binary = common::release_binary(common::MUSL_TARGET);
+        let procs = self.0.join("cgroup.procs");
+        let script = format!("echo $$ >{} && exec {} \"$@\"", procs.display(), binary.display());
+        Start::of(&["sh", "-c", &script, "sh"])
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // Not before the last process in it has gone.
+        for _ in 0..500 {
+            if fs::remove_dir(&self.0).is_ok() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// A connection from one of many loopback addresses, so that no ports run out.
+fn connect(address: SocketAddr, number: u32) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let from = [127, 0, 2, 1 + (number % 200) as u8];
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("a loopback address");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a time-out");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+    socket.connect_timeout(&address.into(), PATIENCE).ok()?;
+    Some(socket.into())
+}
+
+/// What an attacker does; each ends by itself.
+enum Attack {
+    /// Sends the first, and then the second for as long as it is taken.
+    Endless(&'static str, &'static str),
+    /// So many connections that send this; the last hundred of them stay open.
+    Many(u32, &'static str),
+    /// Requests without end on one connection, their answers being read, or not.
+    Pipeline { reads: bool },
+    /// So many requests whose connection is reset at once.
+    Resets(u32),
+}
+
+impl Attack {
+    /// `all` attackers share the work.
+    fn run(&self, address: SocketAddr, attacker: u32, all: u32) {
+        let end = Instant::now() + ATTACK;
+        match *self {
+            Attack::Endless(first, then) => {
+                let piece = then.repeat(64 * 1024 / then.len());
+                while Instant::now() < end {
+                    let Some(mut stream) = connect(address, attacker) else { continue };
+                    if stream.write_all(first.as_bytes()).is_ok() {
+                        while Instant::now() < end && stream.write_all(piece.as_bytes()).is_ok() {}
+                    }
+                }
+            }
+            Attack::Many(count, text) => {
+                let mut held = VecDeque::new();
+                for number in 0..count / all {
+                    let Some(mut stream) = connect(address, number) else { continue };
+                    let _ = stream.write_all(text.as_bytes());
+                    held.push_back(stream);
+                    if held.len() > 100 {
+                        held.pop_front();
+                    }
+                }
+            }
+            Attack::Pipeline { reads } => {
+                let requests = b"GET /healthz HTTP/1.1\r\n\r\n".repeat(1_000);
+                while Instant::now() < end {
+                    let Some(mut stream) = connect(address, attacker) else { continue };
+                    let reader = stream.try_clone().expect("a socket can be cloned");
+                    thread::scope(|scope| {
+                        if reads {
+                            scope.spawn(|| {
+                                let (mut reader, mut piece) = (reader, vec![0; 1 << 20]);
+                                while reader.read(&mut piece).is_ok_and(|length| length > 0) {}
+                            });
+                        }
+                        while Instant::now() < end && stream.write_all(&requests).is_ok() {}
+                        let _ = stream.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+            }
+            Attack::Resets(count) => {
+                for number in 0..count / all {
+                    let Some(mut stream) = connect(address, number) else { continue };
+                    let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n");
+                    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                }
+            }
+        }
+    }
+}
+
+/// What became of a bystander's requests.
+#[derive(Debug, Default)]
+struct Served {
+    requests: u32,
+    lost: u32,
+    longest: Duration,
+}
+
+/// A client that means well, until it is told to stop.
+fn bystander(address: SocketAddr, over: &AtomicBool) -> Served {
+    let mut served = Served::default();
+    let mut number = 100;
+    while !over.load(Ordering::Relaxed) {
+        number += 1;
+        let start = Instant::now();
+        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        let answer = connect(address, number).and_then(|mut stream| {
+            stream.set_read_timeout(Some(DEADLINE)).expect("a time-out");
+            stream.write_all(request).ok()?;
+            common::read_answer(&mut stream, false).ok()
+        });
+        served.requests += 1;
+        served.lost += u32::from(answer.is_none_or(|answer| answer.status != 200));
+        served.longest = served.longest.max(start.elapsed());
+        thread::sleep(Duration::from_millis(5));
+    }
+    served
+}
+
+/// How often the process has begun anew, as it says itself in its new environment.
+fn renewals(appinfo: &Appinfo) -> u32 {
+    let environment = fs::read(format!("/proc/{}/environ", appinfo.pid())).expect("/proc tells");
+    let environment = String::from_utf8_lossy(&environment).into_owned();
+    environment
+        .split('\0')
+        .find_map(|variable| variable.strip_prefix("APPINFO_FORMER_SELF="))
+        .map_or(0, |left| 1 + left.split(' ').nth(1).unwrap().parse::<u32>().unwrap())
+}
+
+#[test]
+fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attempt() {
+    use Attack::{Endless, Many, Pipeline, Resets};
+    let attacks = [
+        ("an endless request line", Endless("GET /", "a")),
+        ("an endless header", Endless("GET / HTTP/1.1\r\nX: ", "a")),
+        ("headers without end", Endless("GET / HTTP/1.1\r\n", "X: a\r\n")),
+        ("5,000 of HTTP/2.0", Many(5_000, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
+        ("8,000 of HTTP/3.0", Many(8_000, "GET / HTTP/3.0\r\n\r\n")),
+        (
+            "6,000 bodies of 100 MB",
+            Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nx"),
+        ),
+        (
+            "6,000 bodies of 4 MB",
+            Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\nx"),
+        ),
+        ("pipelines that are read", Pipeline { reads: true }),
+        ("pipelines that are not read", Pipeline { reads: false }),
+        ("20,000 resets", Resets(20_000)),
+    ];
+    let Some(cgroups) = attacks.iter().map(|_| Cgroup::new()).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    thread::scope(|scope| {
+        for clients in [1, 8] {
+            for ((name, attack), cgroup) in attacks.iter().zip(&cgroups) {
+                if !name.contains(&std::env::var("APPINFO_ATTACK").unwrap_or_default()) { continue }
+                let during = format!("{name} from {clients}");
+                let (appinfo, holdings) = is_attacked(&during, attack, clients, cgroup);
+                // Waiting for that disturbs no other attack.
+                scope.spawn(move || gives_all_back(&during, appinfo, holdings));
+            }
+        }
+    });
+}
+
+/// Attacks the program, and sees to it that it stays the same process and hardly anybody notices.
+fn is_attacked(
+    during: &str,
+    attack: &Attack,
+    clients: u32,
+    cgroup: &Cgroup,
+) -> (Appinfo, Holdings) {
+    let mut appinfo = cgroup.start().spawn();
+    let address = appinfo.address;
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    let before = holdings(&appinfo);
+    let (start, over) = (Instant::now(), AtomicBool::new(false));
+    let served = thread::scope(|scope| {
+        let bystanders = [(); 2].map(|()| scope.spawn(|| bystander(address, &over)));
+        let attackers: Vec<_> = (0..clients)
+            .map(|attacker| scope.spawn(move || attack.run(address, attacker, clients)))
+            .collect();
+        attackers.into_iter().for_each(|attacker| attacker.join().expect("it attacks"));
+        over.store(true, Ordering::Relaxed);
+        bystanders.map(|bystander| bystander.join().expect("it asks"))
+    });
+    assert!(appinfo.is_alive(), "{during}: {served:?}");
+    println!("{during}, {:?}, {} renewals: {served:?}", start.elapsed(), renewals(&appinfo));
+    let requests: u32 = served.iter().map(|served| served.requests).sum();
+    let lost: u32 = served.iter().map(|served| served.lost).sum();
+    assert!(lost <= 10.max(requests / 100), "{during}: {served:?}");
+    assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
+    (appinfo, before)
+}
+
+/// Threads, open files, and resident memory in kB.
+type Holdings = (u64, u64, u64);
+
+fn holdings(appinfo: &Appinfo) -> Holdings {
+    // In the middle of a renewal a process has no memory.
+    let memory = eventually("it has memory", || appinfo.try_status("VmRSS"));
+    (appinfo.status("Threads"), appinfo.open_files() as u64, memory)
+}
+
+/// Within a minute or so what is left of an attack is given back, without anybody's help.
+fn gives_all_back(during: &str, mut appinfo: Appinfo, before: Holdings) {
+    let start = Instant::now();
+    loop {
+        let now = holdings(&appinfo);
+        if now.0 <= before.0 + 100 && now.1 <= before.1 + 200 && now.2 < before.2 + 10_000 {
+            break;
+        }
+        assert!(start.elapsed() < DEADLINE, "{during}: {before:?} before, {now:?} a minute later");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(appinfo.is_alive());
+    let log = appinfo.stderr.all();
+    assert!(log.len() <= 5, "{during}: it has said too much: {log:#?}");
+}
