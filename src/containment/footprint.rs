@@ -12,28 +12,25 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::containment::{renewal, scheduling};
 use crate::log;
 
-/// How often to look as a rule.
-const AT_REST: Duration = Duration::from_millis(25);
-
-/// How often to look while there is much: clients can make it hold thousands of threads more in a
-/// second.
-const HURRY: Duration = Duration::from_millis(5);
-
-/// How much is much, in bytes.
-const MUCH: u64 = 16 << 20;
-
 /// The most that it may hold, in bytes, what the kernel holds for it included. Half of the manifests'
 /// limit: what the library reads without end doubles its buffer, and copies it, within one look.
 const MOST: u64 = 48 << 20;
 
+/// More than it needs for a hundred clients at once, in bytes. While it holds that, it is looked at more
+/// often, since clients can make it hold thousands of threads more in a second; and when it still does
+/// when hardly anybody asks for anything, it begins anew as well.
+const MUCH: u64 = 8 << 20;
+
 /// What the kernel holds for a thread and its connection, in bytes, beside the resident memory.
 const THREAD: u64 = 32 << 10;
 
-/// So many threads are looked into when the program is at leisure.
-const MANY: u64 = 100;
+/// How often to look as a rule, and while it holds [`MUCH`].
+const AT_REST: Duration = Duration::from_millis(25);
+const HURRY: Duration = Duration::from_millis(5);
 
-/// How often to look into them. A connection that is silent is cut sooner.
-const LEISURE: Duration = Duration::from_secs(15);
+/// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
+const FEW: u64 = 100;
+const WHILE: Duration = Duration::from_secs(15);
 
 /// Raises the limit on open files to its hard limit, as Go programs do at their start: every
 /// connection holds two, and containers often begin with a soft limit of 1,024.
@@ -81,9 +78,8 @@ impl Footprint {
     }
 }
 
-/// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it
-/// begin anew when that is too much, or of no use to anybody: when fewer requests have come for a while
-/// than there were threads all the time. `requests` tells how many have come so far.
+/// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it begin
+/// anew when that is too much. `requests` tells how many have come so far.
 ///
 /// # Errors
 ///
@@ -92,28 +88,20 @@ pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> 
     let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
         scheduling::wake_at_once();
-        let (mut since, mut before, mut fewest) = (Instant::now(), 0, u64::MAX);
-        let mut held = 0;
-        loop {
-            thread::sleep(if held > MUCH { HURRY } else { AT_REST });
+        let (mut since, mut before) = (Instant::now(), requests());
+        // Asked twice, the new self would begin anew once more: so the thread ends then.
+        renewal::ask(loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
-            held = memory + threads * THREAD;
-            if held > MOST {
-                let memory = memory >> 20;
-                break renewal::ask(format!("it held {threads} threads and {memory} MiB"));
+            let held = memory + threads * THREAD;
+            let was_leisure = since.elapsed() >= WHILE && requests() - before < FEW;
+            if held > MOST || held > MUCH && was_leisure {
+                break format!("it held {threads} threads and {} MiB of memory", memory >> 20);
             }
-            fewest = fewest.min(threads);
-            if since.elapsed() >= LEISURE {
-                let (now, seconds) = (requests(), LEISURE.as_secs());
-                if fewest > MANY && now - before < fewest {
-                    break renewal::ask(format!(
-                        "it held {fewest} threads for {seconds} seconds, and of most was no use"
-                    ));
-                }
-                (since, before, fewest) = (Instant::now(), now, u64::MAX);
+            if held <= MUCH || since.elapsed() >= WHILE {
+                (since, before) = (Instant::now(), requests());
             }
-        }
-        // Asked twice, the new self would begin anew once more.
+            thread::sleep(if held > MUCH { HURRY } else { AT_REST });
+        });
     };
     thread::Builder::new()
         .name("footprint".to_owned())

@@ -1,12 +1,12 @@
-//! How the kernel shares the processors out among the program's threads (sched(7)). tiny_http wakes a
-//! thread while it still holds the lock which that thread needs next: at once on the processor, it
-//! would only have to sleep again. Where the kernel refuses any of this, nothing is lost.
+//! How the kernel shares the processors out among the program's threads (sched(7)). Where it refuses
+//! any of this, nothing is lost.
 
 #[cfg(target_os = "linux")]
 use thread_priority::NormalThreadSchedulePolicy::{self, Batch, Other};
 
 /// Lets this thread, and all that it starts, not take the processor from the one that wakes it
-/// (`SCHED_BATCH`).
+/// (`SCHED_BATCH`). tiny_http wakes a thread while it still holds the lock which that thread needs
+/// next: at once on the processor, it would only have to sleep again.
 pub fn wake_without_haste() {
     #[cfg(target_os = "linux")]
     set(Batch);
@@ -16,6 +16,12 @@ pub fn wake_without_haste() {
 pub fn wake_at_once() {
     #[cfg(target_os = "linux")]
     set(Other);
+}
+
+/// Lets this thread, and all that it starts, have a tenth of the share of others on a busy processor.
+/// For those that read requests: what they queue without bound must not outrun the one that answers.
+pub fn stand_back() {
+    let _ = rustix::process::nice(10);
 }
 
 #[cfg(target_os = "linux")]

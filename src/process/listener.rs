@@ -17,6 +17,7 @@ use socket2::SockFilter;
 use socket2::{Domain, SockRef, Socket, Type};
 use tiny_http::Server;
 
+use crate::containment::scheduling;
 use crate::settings::Listen;
 
 /// How long a connection may be silent before it is cut. Without this each idle or half-open
@@ -112,7 +113,10 @@ impl Listener {
         let cannot = |error: &dyn Display| format!("cannot serve: {error}");
         let listener = self.0.try_clone().map_err(|error| cannot(&error))?;
         // In a thread of its own, since the library panics where it may start none.
-        let start = || Server::from_listener(listener, None);
+        let start = || {
+            scheduling::stand_back();
+            Server::from_listener(listener, None)
+        };
         let starting = thread::Builder::new().spawn(start).map_err(|error| cannot(&error))?;
         match starting.join() {
             Ok(server) => server.map_err(|error| cannot(&error)),
