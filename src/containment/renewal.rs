@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::process;
 use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +31,10 @@ const VARIABLE: &str = "APPINFO_FORMER_SELF";
 /// The least time between two lines that say that the process has begun anew, in seconds: an attack
 /// may make it do so several times a second.
 const SILENCE: u64 = 60;
+
+/// What is under way is answered in this time, and a client can do no more harm in it. What makes the
+/// process too large often held it up: the allocator locks everybody out while it moves many megabytes.
+const LAST_ANSWERS: Duration = Duration::from_millis(15);
 
 static REASON: Mutex<Option<String>> = Mutex::new(None);
 
@@ -113,6 +118,7 @@ impl Renewal {
     /// Begins anew, or ends the process with a sentence where the system refuses. No signal may get
     /// lost: only the thread that takes them may call this.
     pub fn begin_anew(self, drain: Option<Duration>) -> ! {
+        thread::sleep(LAST_ANSWERS);
         let why = REASON.lock().ok().and_then(|mut reason| reason.take());
         let why = why.unwrap_or_else(|| format!("told so by {SIGNAL}"));
         let Err(error) = self.become_new(drain, &why);
