@@ -528,7 +528,7 @@ fn kubernetes_waits_for_longer_than_the_program_drains() {
 
 #[test]
 fn a_pod_asks_for_little_and_is_held_to_it() {
-    let asked = json!({"requests": {"cpu": "10m", "memory": "4Mi"}, "limits": {"memory": "32Mi"}});
+    let asked = json!({"requests": {"cpu": "10m", "memory": "4Mi"}, "limits": {"memory": "96Mi"}});
     let check = |objects: &[Object]| {
         releases(objects)
             .filter(|it| *it.at(&format!("{CONTAINER}/resources")) != asked)

@@ -149,6 +149,12 @@ impl Start {
         self
     }
 
+    /// Sets its standard input, which is otherwise empty.
+    pub fn stdin(mut self, stdin: Stdio) -> Start {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Leaves out the `--listen 127.0.0.1:0` that is otherwise added.
     pub fn without_listen(mut self) -> Start {
         self.listen = false;

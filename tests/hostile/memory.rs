@@ -1,21 +1,21 @@
 //! Attacks that make the library hold more than a pod may, under the manifests' memory limit: the
 //! program begins anew, in time, and hardly anybody else notices.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Appinfo, DEADLINE, Start, eventually};
 use rustix::process::getuid;
-use socket2::{Domain, SockRef, Socket, Type};
+use socket2::SockRef;
+
+use crate::attack::{self, Bystander, Holdings, Served, connect_from};
+use crate::common::{self, Appinfo, Start};
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
 const LIMIT: u64 = 96 << 20;
@@ -81,17 +81,6 @@ impl Drop for Cgroup {
     }
 }
 
-/// A connection from one of many loopback addresses, so that no ports run out.
-fn connect(address: SocketAddr, number: u32) -> Option<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let from = [127, 0, 2, 1 + (number % 200) as u8];
-    socket.bind(&SocketAddr::from((from, 0)).into()).expect("a loopback address");
-    socket.set_write_timeout(Some(PATIENCE)).expect("a time-out");
-    socket.set_read_timeout(Some(PATIENCE)).expect("a time-out");
-    socket.connect_timeout(&address.into(), PATIENCE).ok()?;
-    Some(socket.into())
-}
-
 /// What an attacker does; each ends by itself.
 enum Attack {
     /// Sends the first, and then the second for as long as it is taken.
@@ -112,7 +101,9 @@ impl Attack {
             Attack::Endless(first, then) => {
                 let piece = then.repeat(64 * 1024 / then.len());
                 while Instant::now() < end {
-                    let Some(mut stream) = connect(address, attacker) else { continue };
+                    let Some(mut stream) = connect_from(attacker, address, PATIENCE) else {
+                        continue;
+                    };
                     if stream.write_all(first.as_bytes()).is_ok() {
                         while Instant::now() < end && stream.write_all(piece.as_bytes()).is_ok() {}
                     }
@@ -121,7 +112,9 @@ impl Attack {
             Attack::Many(count, text) => {
                 let mut held = VecDeque::new();
                 for number in 0..count / all {
-                    let Some(mut stream) = connect(address, number) else { continue };
+                    let Some(mut stream) = connect_from(number, address, PATIENCE) else {
+                        continue;
+                    };
                     let _ = stream.write_all(text.as_bytes());
                     held.push_back(stream);
                     if held.len() > 100 {
@@ -132,7 +125,9 @@ impl Attack {
             Attack::Pipeline { reads } => {
                 let requests = b"GET /healthz HTTP/1.1\r\n\r\n".repeat(1_000);
                 while Instant::now() < end {
-                    let Some(mut stream) = connect(address, attacker) else { continue };
+                    let Some(mut stream) = connect_from(attacker, address, PATIENCE) else {
+                        continue;
+                    };
                     let reader = stream.try_clone().expect("a socket can be cloned");
                     thread::scope(|scope| {
                         if reads {
@@ -148,42 +143,15 @@ impl Attack {
             }
             Attack::Resets(count) => {
                 for number in 0..count / all {
-                    let Some(mut stream) = connect(address, number) else { continue };
+                    let Some(mut stream) = connect_from(number, address, PATIENCE) else {
+                        continue;
+                    };
                     let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n");
                     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
                 }
             }
         }
     }
-}
-
-/// What became of a bystander's requests.
-#[derive(Debug, Default)]
-struct Served {
-    requests: u32,
-    lost: u32,
-    longest: Duration,
-}
-
-/// A client that means well, until it is told to stop.
-fn bystander(address: SocketAddr, over: &AtomicBool) -> Served {
-    let mut served = Served::default();
-    let mut number = 100;
-    while !over.load(Ordering::Relaxed) {
-        number += 1;
-        let start = Instant::now();
-        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-        let answer = connect(address, number).and_then(|mut stream| {
-            stream.set_read_timeout(Some(DEADLINE)).expect("a time-out");
-            stream.write_all(request).ok()?;
-            common::read_answer(&mut stream, false).ok()
-        });
-        served.requests += 1;
-        served.lost += u32::from(answer.is_none_or(|answer| answer.status != 200));
-        served.longest = served.longest.max(start.elapsed());
-        thread::sleep(Duration::from_millis(5));
-    }
-    served
 }
 
 /// How often the process has begun anew, as it says itself in its new environment.
@@ -224,9 +192,12 @@ fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attempt() {
         for clients in [1, 8] {
             for ((name, attack), cgroup) in attacks.iter().zip(&cgroups) {
                 let during = format!("{name} from {clients}");
-                let (appinfo, holdings) = is_attacked(&during, attack, clients, cgroup);
+                let (mut appinfo, before) = is_attacked(&during, attack, clients, cgroup);
                 // Waiting for that disturbs no other attack.
-                scope.spawn(move || gives_all_back(&during, appinfo, holdings));
+                scope.spawn(move || {
+                    before.come_back(&appinfo, 40, 10_000);
+                    attack::is_unharmed(&mut appinfo, 5);
+                });
             }
         }
     });
@@ -239,50 +210,24 @@ fn is_attacked(
     clients: u32,
     cgroup: &Cgroup,
 ) -> (Appinfo, Holdings) {
+    let _turn = attack::alone();
     let mut appinfo = cgroup.start().spawn();
     let address = appinfo.address;
     assert_eq!(appinfo.get("/healthz").status, 200);
-    let before = holdings(&appinfo);
-    let (start, over) = (Instant::now(), AtomicBool::new(false));
-    let served = thread::scope(|scope| {
-        let bystanders = [(); 2].map(|()| scope.spawn(|| bystander(address, &over)));
-        let attackers: Vec<_> = (0..clients)
-            .map(|attacker| scope.spawn(move || attack.run(address, attacker, clients)))
-            .collect();
-        attackers.into_iter().for_each(|attacker| attacker.join().expect("it attacks"));
-        over.store(true, Ordering::Relaxed);
-        bystanders.map(|bystander| bystander.join().expect("it asks"))
+    let (before, start) = (Holdings::of(&appinfo), Instant::now());
+    let bystanders = [(); 2].map(|()| Bystander::of(&appinfo));
+    thread::scope(|scope| {
+        for attacker in 0..clients {
+            scope.spawn(move || attack.run(address, attacker, clients));
+        }
     });
+    let took = start.elapsed();
+    let served = bystanders.map(Bystander::was_served);
     assert!(appinfo.is_alive(), "{during}: {served:?}");
-    println!("{during}, {:?}, {} renewals: {served:?}", start.elapsed(), renewals(&appinfo));
-    let requests: u32 = served.iter().map(|served| served.requests).sum();
-    let lost: u32 = served.iter().map(|served| served.lost).sum();
+    println!("{during}, {took:?}, {} renewals: {served:?}", renewals(&appinfo));
+    let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
+    let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
     assert!(lost <= 10.max(requests / 100), "{during}: {served:?}");
     assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
     (appinfo, before)
-}
-
-/// Threads, open files, and resident memory in kB.
-type Holdings = (u64, u64, u64);
-
-fn holdings(appinfo: &Appinfo) -> Holdings {
-    // In the middle of a renewal a process has no memory.
-    let memory = eventually("it has memory", || appinfo.try_status("VmRSS"));
-    (appinfo.status("Threads"), appinfo.open_files() as u64, memory)
-}
-
-/// Within a minute or so what is left of an attack is given back, without anybody's help.
-fn gives_all_back(during: &str, mut appinfo: Appinfo, before: Holdings) {
-    let start = Instant::now();
-    loop {
-        let now = holdings(&appinfo);
-        if now.0 <= before.0 + 100 && now.1 <= before.1 + 200 && now.2 < before.2 + 10_000 {
-            break;
-        }
-        assert!(start.elapsed() < DEADLINE, "{during}: {before:?} before, {now:?} a minute later");
-        thread::sleep(Duration::from_millis(100));
-    }
-    assert!(appinfo.is_alive());
-    let log = appinfo.stderr.all();
-    assert!(log.len() <= 5, "{during}: it has said too much: {log:#?}");
 }

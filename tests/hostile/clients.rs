@@ -1,11 +1,9 @@
 //! Clients as people use them. (Chromium is in the tests of the page; Go's client in those of the
 //! monitoring, where Prometheus scrapes, and of the tutorial, where kubectl proxies.)
 
-mod common;
-
 use std::process::Command;
 
-use common::{Start, have, run};
+use crate::common::{self, Start, have, run};
 
 #[test]
 fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {

@@ -1,12 +1,11 @@
 //! How the program ends. (As PID 1, in a container, the tests of the image end it.)
 
-mod common;
-
 use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Start, connect, exchange, read_answer};
+use crate::common::{self, Start, connect, exchange, read_answer};
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -117,5 +116,54 @@ fn no_request_is_lost_while_it_drains_under_load() {
         over.store(true, Ordering::Relaxed);
     });
     assert!(answered.load(Ordering::Relaxed) > 100, "{answered:?}");
+    assert_eq!(appinfo.wait().code(), Some(0));
+}
+
+/// Until the end, and beyond: who connects is answered, or is refused at once.
+#[test]
+fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
+    for _ in 0..12 {
+        let mut appinfo = Start::new().args("--drain 1").spawn();
+        let (address, answered) = (appinfo.address, AtomicU32::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    // A refused connection, or none that comes about, is what a Service spares
+                    // its clients; one that has come about is to be answered.
+                    while let Ok(mut stream) = TcpStream::connect(address) {
+                        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
+                        let answer = stream
+                            .write_all(request)
+                            .and_then(|()| read_answer(&mut stream, false));
+                        assert_eq!(answer.expect("an answer").status, 200);
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            common::eventually("all ask", || {
+                (answered.load(Ordering::Relaxed) > 100).then_some(())
+            });
+            appinfo.signal(SIGTERM);
+        });
+        assert_eq!(appinfo.wait().code(), Some(0));
+    }
+}
+
+#[test]
+fn who_connects_just_before_the_end_and_asks_just_after_it_is_answered() {
+    let mut appinfo = Start::new().args("--drain 1").spawn();
+    appinfo.signal(SIGTERM);
+    let end = Instant::now() + Duration::from_secs(1);
+    await_draining(&appinfo);
+    let until = |time: Instant| std::thread::sleep(time.saturating_duration_since(Instant::now()));
+    until(end - Duration::from_millis(30));
+    let mut streams: Vec<_> = (0..20).map(|_| connect(appinfo.address).unwrap()).collect();
+    until(end + Duration::from_millis(20));
+    for stream in &mut streams {
+        stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    }
+    for mut stream in streams {
+        assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+    }
     assert_eq!(appinfo.wait().code(), Some(0));
 }

@@ -1,13 +1,11 @@
 //! The command line and its environment variables.
 
-mod common;
-
 use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
-use common::{DownwardApi, Start};
+use crate::common::{self, DownwardApi, Start};
 
 /// Runs the program with these arguments to its end.
 fn output(args: &str) -> Output {

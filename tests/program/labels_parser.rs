@@ -1,6 +1,6 @@
 //! Properties of the labels parser, over texts made up by proptest.
 
-#[path = "../src/pod/labels.rs"]
+#[path = "../../src/pod/labels.rs"]
 mod labels;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,148 @@
+//! What the attacks share: one at a time, a client that means well beside each, and what the program
+//! holds before and after.
+
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+
+use crate::common::{self, Appinfo, DEADLINE, Start, eventually};
+
+/// The most that anybody else may have to wait during an attack. A time-out that anything waits
+/// for is longer: the cut of an idle connection is at 10 seconds.
+pub const PROMPTLY: Duration = Duration::from_secs(5);
+
+/// Only one attack at a time, else they would measure each other. What comes after one, such as
+/// waiting for time-outs, may go on beside the next.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The static release binary, to be started.
+pub fn release() -> Start {
+    Start::of(&[common::release_binary(common::MUSL_TARGET)])
+}
+
+/// A connection from one of many loopback addresses, so that no ports run out.
+pub fn connect_from(number: u32, address: SocketAddr, patience: Duration) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    let from = [127, 0, 1, 1 + (number % 200) as u8];
+    socket.bind(&SocketAddr::from((from, 0)).into()).expect("a loopback address");
+    socket.set_write_timeout(Some(patience)).expect("a time-out");
+    socket.set_read_timeout(Some(patience)).expect("a time-out");
+    socket.connect_timeout(&address.into(), DEADLINE).ok()?;
+    Some(socket.into())
+}
+
+/// Lets this process open as many files as it may; whether that is `enough`.
+pub fn may_open(enough: u64) -> bool {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("the soft limit can be raised");
+    let may = limit.maximum.is_none_or(|maximum| maximum >= enough);
+    if !may {
+        common::skip(&format!("needs {enough} open files, which this user may not have"));
+    }
+    may
+}
+
+/// A client that means well: one request after the other, each on a new connection.
+pub struct Bystander {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Served>,
+}
+
+/// What became of a bystander's requests.
+#[derive(Debug, Default)]
+pub struct Served {
+    pub requests: u32,
+    pub lost: u32,
+    pub longest: Duration,
+}
+
+impl Bystander {
+    pub fn of(appinfo: &Appinfo) -> Bystander {
+        let (address, stop) = (appinfo.address, Arc::new(AtomicBool::new(false)));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            let mut served = Served::default();
+            while !stopped.load(Ordering::Relaxed) {
+                let start = Instant::now();
+                let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+                let answer = common::exchange(address, request);
+                served.requests += 1;
+                served.lost += u32::from(!answer.is_ok_and(|answer| answer.status == 200));
+                served.longest = served.longest.max(start.elapsed());
+                thread::sleep(Duration::from_millis(5));
+            }
+            served
+        });
+        Bystander { stop, thread }
+    }
+
+    /// Lets it go home, and asks how it was served.
+    pub fn was_served(self) -> Served {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("the bystander does not panic")
+    }
+
+    /// Lets it go home: it must have been answered, promptly, each time.
+    pub fn has_been_served(self, during: &str) {
+        let served = self.was_served();
+        println!("{during}: {served:?}");
+        assert!(served.requests > 0 && served.lost == 0, "{during}: {served:?}");
+        assert!(served.longest < PROMPTLY, "{during}: {served:?}");
+    }
+}
+
+/// What the process holds: threads, open files, resident memory in kB.
+#[derive(Clone, Copy, Debug)]
+pub struct Holdings {
+    pub threads: u64,
+    pub files: u64,
+    pub memory: u64,
+}
+
+impl Holdings {
+    pub fn of(appinfo: &Appinfo) -> Holdings {
+        // In the middle of a renewal a process has no memory.
+        let memory = eventually("it has memory", || appinfo.try_status("VmRSS"));
+        let files = appinfo.open_files() as u64;
+        Holdings { threads: appinfo.status("Threads"), files, memory }
+    }
+
+    /// Waits until all of it has come back to these, but for what `leaked` requests hold, a thread
+    /// and two files each, and for `memory` kB.
+    ///
+    /// Of the threads that the library has started, some stay as long as the heartbeat goes on:
+    /// each ends when it has been idle for five seconds, and with every beat it is another's turn.
+    pub fn come_back(self, appinfo: &Appinfo, leaked: u64, memory: u64) {
+        let start = Instant::now();
+        let now = loop {
+            let now = Holdings::of(appinfo);
+            let threads = now.threads <= self.threads + leaked + 60;
+            let files = now.files <= self.files + 2 * leaked + 6;
+            if threads && files && now.memory <= self.memory + memory {
+                break now;
+            }
+            assert!(start.elapsed() < DEADLINE, "more than {leaked} requests: {self:?}, {now:?}");
+            thread::sleep(Duration::from_millis(100));
+        };
+        println!("before: {self:?}, after: {now:?}");
+    }
+}
+
+/// The same process lives, answers, and has said no more than this many lines, its start line and
+/// the warning that there is no labels file included.
+pub fn is_unharmed(appinfo: &mut Appinfo, lines: usize) {
+    assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    let log = appinfo.stderr.all();
+    assert!(log.len() <= lines, "it has said too much: {log:#?}");
+    assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
+}

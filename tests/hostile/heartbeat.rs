@@ -1,0 +1,77 @@
+//! The program's requests to itself, when the network between it and itself fails.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::getuid;
+
+use crate::common::{self, Appinfo, Start, eventually, have};
+
+/// Longer than the program bears to hear nothing.
+const LONG: Duration = Duration::from_secs(8);
+
+/// The program in a network of its own, listening on every address at port 8080.
+fn in_a_network() -> Option<Appinfo> {
+    if !have(&["unshare", "nsenter", "ip", "iptables", "curl"]) {
+        return None;
+    }
+    if !getuid().is_root() {
+        common::skip("needs root, to make a network namespace");
+        return None;
+    }
+    let binary = common::release_binary(common::MUSL_TARGET);
+    let script = format!("ip link set lo up && exec {} \"$@\"", binary.display());
+    let start = Start::of(&["unshare", "--net", "sh", "-c", &script, "sh"]);
+    let path = std::env::var("PATH").unwrap_or_default();
+    Some(start.env("PATH", path).without_listen().spawn())
+}
+
+/// A command, its words separated by white space, in the program's network.
+fn there(appinfo: &Appinfo, command: &str) -> Command {
+    let mut nsenter = Command::new("nsenter");
+    nsenter.args(["--target", &appinfo.pid().to_string(), "--net"]);
+    nsenter.args(command.split_whitespace());
+    nsenter
+}
+
+/// Asks it once, at another address than its own heart does.
+fn ask(appinfo: &Appinfo) {
+    let port = appinfo.address.port();
+    let curl = format!("curl --silent --show-error --fail http://127.0.0.2:{port}/healthz");
+    assert!(common::run(&mut there(appinfo, &curl)).contains("ok"));
+}
+
+fn began_anew(appinfo: &Appinfo) -> Option<String> {
+    appinfo.stderr.all().into_iter().find(|line| line.contains("began anew"))
+}
+
+#[test]
+fn who_serves_others_is_alive_though_it_cannot_hear_itself_and_else_begins_anew() {
+    let Some(mut appinfo) = in_a_network() else { return };
+    let drop = "iptables --append INPUT --destination 127.0.0.1 --protocol tcp --syn --jump DROP";
+    common::run(&mut there(&appinfo, drop));
+    let start = Instant::now();
+    while start.elapsed() < LONG {
+        ask(&appinfo);
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(began_anew(&appinfo), None);
+    let line = eventually("it begins anew when nothing comes through", || began_anew(&appinfo));
+    assert!(line.contains("no request came through for 5 seconds"), "{line}");
+    assert!(appinfo.is_alive());
+    ask(&appinfo);
+}
+
+/// ENETUNREACH, and EADDRNOTAVAIL: the one port left waits for its last connection's end.
+#[test]
+fn that_it_has_no_way_to_itself_is_no_reason_to_begin_anew() {
+    let one_port = "echo 20000 20000 >/proc/sys/net/ipv4/ip_local_port_range";
+    for cut in ["ip address flush dev lo", one_port] {
+        let Some(mut appinfo) = in_a_network() else { return };
+        common::run(there(&appinfo, "sh -c").arg(cut));
+        thread::sleep(LONG);
+        assert!(appinfo.is_alive());
+        assert_eq!(began_anew(&appinfo), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! The program as a process on this machine: its command line, its answers, the labels file, how it
+//! stops, and what it leaves to the kernel. The quick ones: `cargo test --test program`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod command_line;
+mod http;
+mod labels;
+mod labels_parser;
+#[cfg(target_os = "linux")]
+mod outputs;
+#[cfg(target_os = "linux")]
+mod renewal;
+#[cfg(target_os = "linux")]
+mod scheduling;
+mod stopping;

@@ -1,0 +1,158 @@
+//! How the program begins anew, and that a stop is never forgotten over it.
+
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::common::{self, Appinfo, DownwardApi, Start, connect, eventually, have, run};
+
+const SIGTERM: i32 = 15;
+const SIGUSR2: i32 = 12;
+
+/// Told by a signal, it begins anew, and is there again.
+fn renew(appinfo: &Appinfo, pid: i32) {
+    let before = former_self(pid);
+    run(Command::new("kill").args(["-USR2", &pid.to_string()]));
+    eventually("it has begun anew", || (former_self(pid) != before).then_some(()));
+    assert_eq!(appinfo.get("/healthz").status, 200);
+}
+
+/// What the process was told by its former self.
+fn former_self(pid: i32) -> Option<String> {
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("/proc tells");
+    let variables = String::from_utf8_lossy(&environment).into_owned();
+    let mut variables = variables.split('\0');
+    variables.find(|variable| variable.starts_with("APPINFO_FORMER_SELF=")).map(str::to_owned)
+}
+
+#[test]
+fn it_stays_the_same_process_as_it_was_told_to_be_and_says_so_once() {
+    let labels = DownwardApi::with("app=\"a\"");
+    let mut appinfo = Start::new()
+        .args("--variant broken --access-log")
+        .arg("--labels")
+        .arg(labels.file())
+        .env("MY_POD_NAME", "appinfo-0")
+        .spawn();
+    let (pid, files) = (appinfo.pid(), appinfo.open_files());
+    for _ in 0..20 {
+        renew(&appinfo, pid);
+        let answer = appinfo.get("/v1/appinfo");
+        assert_eq!((answer.status, answer.header("appinfo-pod")), (500, Some("appinfo-0")));
+    }
+    assert!(appinfo.is_alive());
+    assert!(appinfo.open_files() <= files + 6, "{} files, {files} before", appinfo.open_files());
+    let log = appinfo.stderr.all();
+    assert_eq!(log.len(), 2, "{log:?}");
+    assert!(log[1].contains("began anew, number 1 since its start: told so by SIGUSR2"), "{log:?}");
+    // A connection that waited in the queue meanwhile is as good as any other.
+    let metrics = appinfo.get("/metrics");
+    assert!(metrics.text().contains("path=\"/v1/appinfo\",code=\"500\"} 1\n"), "{metrics:?}");
+}
+
+#[test]
+fn hardly_a_request_is_lost_while_it_begins_anew() {
+    let appinfo = Start::new().spawn();
+    let (address, pid) = (appinfo.address, appinfo.pid());
+    let renewals = 20;
+    let asking = thread::spawn(move || {
+        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
+        (0..4_000).filter(|_| common::exchange(address, request).is_err()).count()
+    });
+    for _ in 0..renewals {
+        renew(&appinfo, pid);
+    }
+    let lost = asking.join().expect("it asks");
+    assert!(lost <= renewals, "{lost} of 4,000 lost over {renewals} renewals");
+}
+
+#[test]
+fn a_stop_before_while_or_after_it_begins_anew_is_a_stop() {
+    each_way_round((0..24_000).step_by(500), || {
+        let appinfo = Start::new().args("--drain 1").spawn();
+        let pid = appinfo.pid();
+        (appinfo, pid)
+    });
+}
+
+/// The kernel gives PID 1 no signal that it does not take (pid_namespaces(7)).
+#[test]
+fn the_same_holds_for_pid_1() {
+    if !have(&["unshare", "pgrep"]) {
+        return;
+    }
+    if !rustix::process::getuid().is_root() {
+        return common::skip("needs root, to make a process namespace");
+    }
+    each_way_round((0..12_000).step_by(1_000), || {
+        let program = common::program();
+        let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+        let command: Vec<_> = unshare.into_iter().chain(program.iter().map(|s| &**s)).collect();
+        let appinfo = Start::of(&command).args("--drain 1").spawn();
+        let pid = run(Command::new("pgrep").args(["--parent", &appinfo.pid().to_string()]));
+        (appinfo, pid.trim().parse().expect("a process number"))
+    });
+}
+
+/// SIGTERM so many microseconds before and after SIGUSR2.
+fn each_way_round(pauses: impl Iterator<Item = u64>, start: impl Fn() -> (Appinfo, i32) + Sync) {
+    let cases: Vec<_> = pauses
+        .map(Duration::from_micros)
+        .flat_map(|pause| [(SIGUSR2, pause, SIGTERM), (SIGTERM, pause, SIGUSR2)])
+        .collect();
+    // Many at a time: each takes a second, and hardly any work.
+    let cases = Mutex::new(cases.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..24 {
+            scope.spawn(|| {
+                while let Some(case) = { cases.lock().unwrap().next() } {
+                    let (mut appinfo, pid) = start();
+                    stops(&mut appinfo, pid, case);
+                }
+            });
+        }
+    });
+}
+
+/// It is not ready any more, serves on, and ends well in time.
+fn stops(appinfo: &mut Appinfo, pid: i32, (first, pause, second): (i32, Duration, i32)) {
+    let during = format!("{first}, then {second} after {pause:?}");
+    let signal =
+        |number: i32| run(Command::new("kill").args([format!("-{number}"), pid.to_string()]));
+    let start = Instant::now();
+    signal(first);
+    thread::sleep(pause);
+    signal(second);
+    let mut has_served = false;
+    eventually("readiness is off", || {
+        // A connection may be lost with the former self.
+        let request = b"GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n";
+        let answer = common::exchange(appinfo.address, request).ok()?;
+        has_served = true;
+        (answer.status == 503).then_some(())
+    });
+    assert!(has_served, "{during}");
+    let status = appinfo.wait();
+    let took = start.elapsed();
+    assert_eq!(status.code(), Some(0), "{during}: {:?}", appinfo.stderr.all());
+    assert!(took >= Duration::from_secs(1), "{during}: it drained for {took:?}");
+    assert!(took < Duration::from_secs(8), "{during}: it drained for {took:?}");
+}
+
+#[test]
+fn a_strangers_socket_is_left_alone() {
+    let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = stranger.local_addr().expect("it has an address");
+    for former_self in ["", "1 1 1 - a lie", "0 1 1 5000 a lie", "nonsense"] {
+        let socket: OwnedFd = stranger.try_clone().expect("a duplicate").into();
+        let appinfo =
+            Start::new().stdin(socket.into()).env("APPINFO_FORMER_SELF", former_self).spawn();
+        assert_ne!(appinfo.address, address);
+        assert_eq!(appinfo.get("/readyz").status, 200);
+        let _waiting = connect(address).expect("the stranger listens");
+        stranger.accept().expect("and nobody else accepts");
+    }
+}
