@@ -3,20 +3,21 @@
 
 use std::io::{ErrorKind, Read};
 use std::mem::{self, ManuallyDrop};
+use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chunked_transfer::Decoder;
 use tiny_http::{HTTPVersion, Header, Method, Request, Response, StatusCode};
 
-use crate::web::answer::{Answer, JSON, Sender};
+use crate::web::answer::{Answer, JSON, SERVER, Sender};
 
 /// How long a body may take.
 const TIME: Duration = Duration::from_secs(10);
 
-/// The longest announced body that is waited for, in bytes. Should its client hang up, the library asks
-/// for memory for all that is missing, and the allocator fills it with zeros.
-const LONGEST: usize = 4 << 20;
+/// The most that may be unread, in bytes, of all bodies together whose requests are dropped. The library
+/// asks for memory for the whole rest of each, and the allocator fills it with zeros.
+const MOST_UNREAD: usize = 8 << 20;
 
 /// Whether a body comes with this request. A length that is no number may hide one too.
 pub fn announced(request: &Request) -> bool {
@@ -58,30 +59,53 @@ fn refuse_in_thread(mut request: Request, refusal: &Answer) {
     // After `Connection: upgrade` the library hands out all that comes, and reads nothing by itself.
     let is_raw = has(&request, "Connection", "upgrade");
     let length = request.body_length();
-    if !is_raw && length.is_some_and(|length| length > LONGEST) {
-        return refuse_unread(request, refusal);
-    }
     // The library would tell a client that waits to go on; it is to hear the refusal instead.
-    let is_read = !has(&request, "Expect", "") && {
+    let (ended, read) = if has(&request, "Expect", "") {
+        (false, 0)
+    } else {
         let body = request.as_reader();
         match length {
-            Some(length) => is_read_in_time(&mut body.take(length as u64)),
-            None if is_raw => is_read_in_time(&mut Decoder::new(body)),
-            None => is_read_in_time(body),
+            Some(length) => read_in_time(&mut body.take(length as u64)),
+            None if is_raw => read_in_time(&mut Decoder::new(body)),
+            None => read_in_time(body),
         }
     };
-    if is_read {
+    let unread = if is_raw { 0 } else { length.unwrap_or(0).saturating_sub(read) };
+    let Some(_share) = Share::of(unread) else { return refuse_unread(request, refusal) };
+    if ended {
         let _ = Sender::default().send(request, refusal);
     } else {
         // Answers first and reads the rest then, until that makes a pause. (Its price: what it sends
         // cannot say `Connection: close`.)
-        let headers = [("Content-Type", JSON), ("Server", crate::web::answer::SERVER)];
+        let headers = [("Content-Type", JSON), ("Server", SERVER)];
         let headers = headers
             .map(|(name, value)| Header::from_bytes(name, value).expect("these are headers"));
         let body = refusal.body();
         let status = StatusCode(refusal.status);
         let response = Response::new(status, headers.into(), body, Some(body.len()), None);
         let _ = request.respond(response);
+    }
+}
+
+/// A share of [`MOST_UNREAD`], given back when dropped.
+struct Share(usize);
+
+static SHARED: Mutex<usize> = Mutex::new(0);
+
+impl Share {
+    /// `None` when there is not so much left.
+    fn of(bytes: usize) -> Option<Share> {
+        let mut shared = SHARED.lock().ok()?;
+        *shared = shared.checked_add(bytes).filter(|shared| *shared <= MOST_UNREAD)?;
+        Some(Share(bytes))
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        if let Ok(mut shared) = SHARED.lock() {
+            *shared -= self.0;
+        }
     }
 }
 
@@ -99,18 +123,19 @@ fn refuse_unread(request: Request, refusal: &Answer) {
     mem::forget(stream);
 }
 
-/// Reads a body in pieces and throws them away; tells whether it has ended, or broken off, in time.
-fn is_read_in_time(body: &mut dyn Read) -> bool {
+/// Reads a body in pieces and throws them away; tells whether it has ended, or broken off, in time, and
+/// how many bytes have come.
+fn read_in_time(body: &mut dyn Read) -> (bool, usize) {
     let start = Instant::now();
-    let mut piece = [0; 16 << 10];
+    let (mut piece, mut came) = ([0; 16 << 10], 0);
     while start.elapsed() < TIME {
         match body.read(&mut piece) {
-            Ok(0) => return true,
-            Ok(_) => {}
+            Ok(0) => return (true, came),
+            Ok(length) => came += length,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // The time-out of the connection.
-            Err(error) => return error.kind() != ErrorKind::WouldBlock,
+            Err(error) => return (error.kind() != ErrorKind::WouldBlock, came),
         }
     }
-    false
+    (false, came)
 }

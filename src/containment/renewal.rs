@@ -32,9 +32,9 @@ const VARIABLE: &str = "APPINFO_FORMER_SELF";
 /// may make it do so several times a second.
 const SILENCE: u64 = 60;
 
-/// What is under way is answered in this time, and a client can do no more harm in it. What makes the
-/// process too large often held it up: the allocator locks everybody out while it moves many megabytes.
-const LAST_ANSWERS: Duration = Duration::from_millis(15);
+/// What has been accepted is answered in this time, and no client can do much more harm in it. What makes
+/// the process too large often held it up: the allocator locks all out while it moves many megabytes.
+const LAST_ANSWERS: Duration = Duration::from_millis(30);
 
 static REASON: Mutex<Option<String>> = Mutex::new(None);
 

@@ -55,6 +55,7 @@ pub struct Listener(TcpListener);
 /// A sentence, when an address is in use, not this machine's, or not allowed.
 pub fn open(listen: &Listen, open: Option<TcpListener>) -> Result<Listener, String> {
     if let Some(listener) = open {
+        listener.set_nonblocking(false).map_err(|error| format!("cannot serve: {error}"))?;
         return Ok(Listener(listener));
     }
     let addresses = listen.addresses();
@@ -129,6 +130,12 @@ impl Listener {
     pub fn defer_no_more(&self) {
         #[cfg(target_os = "linux")]
         let _ = DeferAccept.set(&self.0, &0);
+    }
+
+    /// Lets connections wait in the queue: the library ends accepting when there is an error, such as
+    /// that there is nothing to accept.
+    pub fn accept_no_more(&self) {
+        let _ = self.0.set_nonblocking(true);
     }
 
     /// Lets no new connection come about, while those that have are accepted: closing the socket

@@ -1,5 +1,6 @@
 //! The one loop that answers all requests, one after the other.
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Server};
@@ -36,6 +37,8 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             // Woken, since the drain has begun or is over.
             Ok(None) => {}
             Err(error) if error.raw_os_error().is_none() => {}
+            // As we made it: the program is about to begin anew.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // The library accepts no more connections. It does not say so again.
             Err(error) => renewal::ask(format!("could not accept connections any more: {error}")),
         }

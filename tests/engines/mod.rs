@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use crate::common::{Folder, have, run, skip};
+use crate::common::{self, Folder, have, run, skip};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -40,6 +41,19 @@ impl Engine {
         run(&mut self.command(arguments)).trim().to_owned()
     }
 
+    /// Builds the image of a variant under that name; removed when dropped.
+    pub fn image(self, repository: &str, variant: &str) -> Image {
+        // The recipes lay an image out in one folder, whichever engine it is for.
+        static TURN: Mutex<()> = Mutex::new(());
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let (engine, name) = (format!("ENGINE={}", self.0), format!("REPOSITORY={repository}"));
+        let mut just = Command::new("just");
+        let built =
+            run(just.args([&engine, &name, "image", variant]).current_dir(common::repository()));
+        let name = built.lines().last().and_then(|line| line.split(' ').next());
+        Image(self, name.expect("just names the image").to_owned())
+    }
+
     /// What `inspect` tells of an image or a container.
     pub fn inspect(self, name: &str) -> Value {
         let told: Value =
@@ -68,6 +82,15 @@ impl Engine {
                 }
             })
             .collect()
+    }
+}
+
+/// An image that is removed when dropped.
+pub struct Image(Engine, String);
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = self.0.command("rmi --force").arg(&self.1).output();
     }
 }
 

@@ -56,7 +56,7 @@ fn ends_with_a_sentence(appinfo: &mut Appinfo) {
 fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
     let turn = attack::alone();
     let mut appinfo = release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     thread::scope(|scope| {
         for _ in 0..4 {
@@ -86,7 +86,7 @@ fn a_thousand_connections_with_half_a_request_are_held_cut_and_all_is_given_back
     }
     let turn = attack::alone();
     let mut appinfo = release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     let half_open: Vec<_> = (0..1_000)
         .map(|_| {
@@ -209,7 +209,7 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
     ];
     let turn = attack::alone();
     let mut appinfo = release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     let address = appinfo.address;
     thread::scope(|scope| {
@@ -337,7 +337,7 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
     ];
     let turn = attack::alone();
     let mut appinfo = release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     for (request, expected) in cases {
         let mut stream = connect(appinfo.address).expect("it accepts");
@@ -378,7 +378,7 @@ fn a_request_in_a_version_above_1_1_costs_a_thread_and_two_files_and_no_more() {
 fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     let turn = attack::alone();
     let mut appinfo = release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     // The page is the largest answer: the sooner is the socket full.
     let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);

@@ -28,11 +28,13 @@ pub fn release() -> Start {
     Start::of(&[common::release_binary(common::MUSL_TARGET)])
 }
 
-/// A connection from one of many loopback addresses, so that no ports run out.
+/// A connection; on this machine from one of many loopback addresses, so that no ports run out.
 pub fn connect_from(number: u32, address: SocketAddr, patience: Duration) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-    let from = [127, 0, 1, 1 + (number % 200) as u8];
-    socket.bind(&SocketAddr::from((from, 0)).into()).expect("a loopback address");
+    if address.ip().is_loopback() {
+        let from = [127, 0, 1, 1 + (number % 200) as u8];
+        socket.bind(&SocketAddr::from((from, 0)).into()).expect("a loopback address");
+    }
     socket.set_write_timeout(Some(patience)).expect("a time-out");
     socket.set_read_timeout(Some(patience)).expect("a time-out");
     socket.connect_timeout(&address.into(), DEADLINE).ok()?;
@@ -66,8 +68,9 @@ pub struct Served {
 }
 
 impl Bystander {
-    pub fn of(appinfo: &Appinfo) -> Bystander {
-        let (address, stop) = (appinfo.address, Arc::new(AtomicBool::new(false)));
+    /// A client of the program at that address.
+    pub fn of(address: SocketAddr) -> Bystander {
+        let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
             let mut served = Served::default();

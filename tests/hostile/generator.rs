@@ -241,7 +241,7 @@ fn forty_thousand_hostile_requests_leave_it_as_it_was() {
 
     let turn = attack::alone();
     let mut appinfo = attack::release().spawn();
-    let bystander = Bystander::of(&appinfo);
+    let bystander = Bystander::of(appinfo.address);
     let before = Holdings::of(&appinfo);
     let (address, start) = (appinfo.address, Instant::now());
     let (sent, leaks) = (AtomicU32::new(0), AtomicU32::new(0));

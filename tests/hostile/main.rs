@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../engines/mod.rs"]
+mod engines;
 
 mod abuse;
 mod attack;

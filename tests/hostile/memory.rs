@@ -15,7 +15,8 @@ use rustix::process::getuid;
 use socket2::SockRef;
 
 use crate::attack::{self, Bystander, Holdings, Served, connect_from};
-use crate::common::{self, Appinfo, Start};
+use crate::common::{self, Appinfo, Start, eventually};
+use crate::engines::Engine;
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
 const LIMIT: u64 = 96 << 20;
@@ -164,35 +165,42 @@ fn renewals(appinfo: &Appinfo) -> u32 {
         .map_or(0, |left| 1 + left.split(' ').nth(1).unwrap().parse::<u32>().unwrap())
 }
 
+const ATTACKS: [(&str, Attack); 10] = [
+    ("an endless request line", Attack::Endless("GET /", "a")),
+    ("an endless header", Attack::Endless("GET / HTTP/1.1\r\nX: ", "a")),
+    ("headers without end", Attack::Endless("GET / HTTP/1.1\r\n", "X: a\r\n")),
+    ("5,000 of HTTP/2.0", Attack::Many(5_000, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
+    ("8,000 of HTTP/3.0", Attack::Many(8_000, "GET / HTTP/3.0\r\n\r\n")),
+    (
+        "6,000 bodies of 100 MB",
+        Attack::Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nx"),
+    ),
+    (
+        "6,000 bodies of 4 MB",
+        Attack::Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\nx"),
+    ),
+    ("pipelines that are read", Attack::Pipeline { reads: true }),
+    ("pipelines that are not read", Attack::Pipeline { reads: false }),
+    ("20,000 resets", Attack::Resets(20_000)),
+];
+
 #[test]
-fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attempt() {
-    use Attack::{Endless, Many, Pipeline, Resets};
-    let attacks = [
-        ("an endless request line", Endless("GET /", "a")),
-        ("an endless header", Endless("GET / HTTP/1.1\r\nX: ", "a")),
-        ("headers without end", Endless("GET / HTTP/1.1\r\n", "X: a\r\n")),
-        ("5,000 of HTTP/2.0", Many(5_000, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")),
-        ("8,000 of HTTP/3.0", Many(8_000, "GET / HTTP/3.0\r\n\r\n")),
-        (
-            "6,000 bodies of 100 MB",
-            Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nx"),
-        ),
-        (
-            "6,000 bodies of 4 MB",
-            Many(6_000, "POST / HTTP/1.1\r\nContent-Length: 4000000\r\n\r\nx"),
-        ),
-        ("pipelines that are read", Pipeline { reads: true }),
-        ("pipelines that are not read", Pipeline { reads: false }),
-        ("20,000 resets", Resets(20_000)),
-    ];
-    let Some(cgroups) = attacks.iter().map(|_| Cgroup::new()).collect::<Option<Vec<_>>>() else {
+fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attack() {
+    let Some(cgroups) = ATTACKS.iter().map(|_| Cgroup::new()).collect::<Option<Vec<_>>>() else {
         return;
     };
     thread::scope(|scope| {
         for clients in [1, 8] {
-            for ((name, attack), cgroup) in attacks.iter().zip(&cgroups) {
+            for ((name, attack), cgroup) in ATTACKS.iter().zip(&cgroups) {
                 let during = format!("{name} from {clients}");
-                let (mut appinfo, before) = is_attacked(&during, attack, clients, cgroup);
+                let turn = attack::alone();
+                let mut appinfo = cgroup.start().spawn();
+                assert_eq!(appinfo.get("/healthz").status, 200);
+                let before = Holdings::of(&appinfo);
+                is_borne(&during, attack, clients, appinfo.address);
+                assert!(appinfo.is_alive(), "{during}");
+                println!("{during}: {} renewals", renewals(&appinfo));
+                drop(turn);
                 // Waiting for that disturbs no other attack.
                 scope.spawn(move || {
                     before.come_back(&appinfo, 40, 10_000);
@@ -203,19 +211,10 @@ fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attempt() {
     });
 }
 
-/// Attacks the program, and sees to it that it stays the same process and hardly anybody notices.
-fn is_attacked(
-    during: &str,
-    attack: &Attack,
-    clients: u32,
-    cgroup: &Cgroup,
-) -> (Appinfo, Holdings) {
-    let _turn = attack::alone();
-    let mut appinfo = cgroup.start().spawn();
-    let address = appinfo.address;
-    assert_eq!(appinfo.get("/healthz").status, 200);
-    let (before, start) = (Holdings::of(&appinfo), Instant::now());
-    let bystanders = [(); 2].map(|()| Bystander::of(&appinfo));
+/// Attacks the program, and sees to it that hardly anybody notices.
+fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
+    let start = Instant::now();
+    let bystanders = [(); 2].map(|()| Bystander::of(address));
     thread::scope(|scope| {
         for attacker in 0..clients {
             scope.spawn(move || attack.run(address, attacker, clients));
@@ -223,11 +222,56 @@ fn is_attacked(
     });
     let took = start.elapsed();
     let served = bystanders.map(Bystander::was_served);
-    assert!(appinfo.is_alive(), "{during}: {served:?}");
-    println!("{during}, {took:?}, {} renewals: {served:?}", renewals(&appinfo));
+    println!("{during}, {took:?}: {served:?}");
     let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
     let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
     assert!(lost <= 10.max(requests / 100), "{during}: {served:?}");
     assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
-    (appinfo, before)
+}
+
+#[test]
+fn neither_does_it_in_a_container_of_docker() {
+    bears_all_in_a_container("docker");
+}
+
+#[test]
+fn neither_does_it_in_a_container_of_podman() {
+    bears_all_in_a_container("podman");
+}
+
+/// As a pod under the strictest policy: one container, the same process in it all the time.
+fn bears_all_in_a_container(engine: &'static str) {
+    let Some(engine) = Engine::of(engine) else { return };
+    let repository = format!("localhost/appinfo-test-{}", process::id());
+    let _image = engine.image(&repository, "baseline");
+    let id = engine.run(&format!(
+        "run --detach --memory {LIMIT} --memory-swap {LIMIT} --read-only --cap-drop ALL \
+         --security-opt no-new-privileges --user 65532:65532 {repository}:1"
+    ));
+    let container = Removed(engine, id);
+    let state = || engine.inspect(&container.1)["State"].clone();
+    let address = engine.inspect(&container.1)["NetworkSettings"]["IPAddress"].clone();
+    let address = format!("{}:8080", address.as_str().expect("it has an address"));
+    let address = address.parse().expect("an address");
+    let healthz = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answers = || common::exchange(address, healthz).ok();
+    eventually("it answers", answers);
+    let pid = state()["Pid"].clone();
+    for (name, attack) in &ATTACKS {
+        let _turn = attack::alone();
+        connect_from(0, address, PATIENCE).expect("an attacker can connect");
+        is_borne(&format!("{name} in a container of {}", engine.name()), attack, 8, address);
+    }
+    assert_eq!(answers().expect("it answers").status, 200);
+    let state = state();
+    assert_eq!((&state["Running"], &state["Pid"]), (&true.into(), &pid), "{state}");
+}
+
+/// A container that is removed when dropped.
+struct Removed(Engine, String);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _ = self.0.command("rm --force").arg(&self.1).output();
+    }
 }
