@@ -27,7 +27,7 @@ manual:
 run *arguments:
     cargo run --locked -- "$@"
 
-# Run all tests, or those that cargo is told: `just test --test image`
+# Run all tests, or those that cargo is told: `just test --test program`
 [group("develop")]
 test *arguments:
     cargo test --locked "$@"
@@ -243,7 +243,7 @@ e2e context:
         kind-* | minikube | k3d-* | docker-desktop) {{ just }} load "$1" ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
-    APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test tutorial -- --nocapture
+    APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster tutorial:: -- --nocapture
 
 # The container engine that the recipes use.
 [no-exit-message]

@@ -2,6 +2,8 @@
 //! shows every byte of an answer.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
+pub mod engines;
+
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};

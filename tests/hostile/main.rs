@@ -3,8 +3,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../engines/mod.rs"]
-mod engines;
 
 mod abuse;
 mod attack;

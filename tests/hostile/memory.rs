@@ -15,8 +15,8 @@ use rustix::process::getuid;
 use socket2::SockRef;
 
 use crate::attack::{self, Bystander, Holdings, Served, connect_from};
+use crate::common::engines::Engine;
 use crate::common::{self, Appinfo, Start, eventually};
-use crate::engines::Engine;
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
 const LIMIT: u64 = 96 << 20;

@@ -4,19 +4,19 @@
 //! fonts of the machine: Debian's `fonts-inter` gives those that are there), and
 //! `pngquant --force --ext .png tests/screenshots/*.png` makes them small.
 
+#[path = "../common/mod.rs"]
 mod common;
-mod page {
-    pub mod balancer;
-    pub mod browser;
-}
+
+mod balancer;
+mod browser;
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use balancer::{Balancer, Mode};
 use base64::Engine as _;
+use browser::{Browser, END, LEFT, RIGHT, TAB};
 use common::{Appinfo, DownwardApi, Start, eventually, have};
-use page::balancer::{Balancer, Mode};
-use page::browser::{Browser, END, LEFT, RIGHT, TAB};
 use sha2::{Digest, Sha256};
 
 const TOOLS: [&str; 2] = ["chromium", "chromedriver"];

@@ -1,17 +1,14 @@
 //! The three images, built by `just images` and run by real engines, each test with docker and
 //! with podman.
 
-mod common;
-mod engines;
-
 use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::{Answer, DownwardApi, Folder, eventually, exchange, repository, run};
-use engines::Engine;
+use crate::common::engines::Engine;
+use crate::common::{Answer, DownwardApi, Folder, eventually, exchange, repository, run};
 
 /// The size of the Kubernetes pause program, built statically from its source, in bytes: the
 /// image is to be no larger.

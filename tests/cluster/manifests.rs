@@ -4,12 +4,10 @@
 //! A check is a function from the manifests to its complaints. [`holds`] asks that it has none,
 //! and that it has some once a manifest is spoilt, so that no check is there for show.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Folder, Start, have, repository, run};
+use crate::common::{Folder, Start, have, repository, run};
 use serde_json::{Value, json};
 
 /// A Kubernetes object.

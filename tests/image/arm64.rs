@@ -1,10 +1,8 @@
 //! The program for ARM, built as for the image, passes the HTTP tests too, emulated.
 
-mod common;
-
 use std::process::Command;
 
-use common::{have, release_binary, repository};
+use crate::common::{have, release_binary, repository};
 
 #[test]
 fn the_arm64_program_passes_the_http_tests_under_qemu() {
@@ -13,7 +11,7 @@ fn the_arm64_program_passes_the_http_tests_under_qemu() {
     }
     let binary = release_binary("aarch64-unknown-linux-musl");
     let tests = Command::new(env!("CARGO"))
-        .args(["test", "--locked", "--test", "http"])
+        .args(["test", "--locked", "--test", "program", "http::"])
         .current_dir(repository())
         .env("APPINFO_TEST_BINARY", format!("qemu-aarch64 {}", binary.display()))
         .output()

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::likeness;
+use super::readme::{self, Item, Step};
 use crate::common::{self, Folder};
-use crate::likeness;
-use crate::readme::{self, Item, Step};
 
 /// How long something that README.md promises for `soon` may take: an alert that waits for a
 /// minute has to fit in.

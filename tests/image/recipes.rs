@@ -1,13 +1,11 @@
 //! The justfile, with stand-ins for the programs it calls, which write down what they are told.
 //! What the real engines make of it is tested in `image`, `push` and `reproducible`.
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use common::{Folder, have};
+use crate::common::{self, Folder, have};
 use serde_json::Value;
 
 /// The recipes, in the order of the manual.
@@ -364,7 +362,7 @@ fn e2e_loads_what_it_can_and_runs_the_tutorial_on_the_context() {
     for (context, loads) in [("kind-other", 1), ("gke_canary", 0)] {
         let ran = workshop.just(&format!("e2e {context}")).well();
         assert_eq!(ran.calls_of("kind load").len(), loads, "{ran:#?}");
-        ran.call_of("cargo test --locked --test tutorial -- --nocapture");
+        ran.call_of("cargo test --locked --test cluster tutorial:: -- --nocapture");
         assert_eq!(
             ran.calls.last(),
             Some(&format!("with APPINFO_KUBE_CONTEXT={context}")),
@@ -379,7 +377,7 @@ fn what_is_for_developers_is_cargo() {
     let Some(workshop) = Workshop::new() else { return };
     for (arguments, calls) in [
         ("run --variant broken", &["cargo run --locked -- --variant broken"][..]),
-        ("test --test http", &["cargo test --locked --test http"]),
+        ("test --test program", &["cargo test --locked --test program"]),
         ("bench", &["cargo bench --locked"]),
         ("lint", &["cargo fmt --check", "cargo clippy --all-targets --locked -- -D warnings"]),
     ] {

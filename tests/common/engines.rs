@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-use crate::common::{self, Folder, have, run, skip};
+use super::{self as common, Folder, have, run, skip};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -1,14 +1,11 @@
 //! `just push` into a real registry: each tag an image for two architectures.
 
-mod common;
-mod engines;
-
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use common::{Answer, Folder, exchange, have, repository, run};
-use engines::Engine;
+use crate::common::engines::Engine;
+use crate::common::{Answer, Folder, exchange, have, repository, run};
 use serde_json::{Value, json};
 
 /// Each architecture with its number in the head of an ELF file (`e_machine`, elf(5)).

@@ -138,7 +138,9 @@ fn read_note(note: &str, next: &mut Step, items: &mut Vec<Item>, line: usize) {
                     "soon" => next.soon = true,
                     "aside" => next.aside = true,
                     "outside image" => next.outside_image = true,
-                    _ => panic!("line {line}: the note {note:?} means nothing to tests/tutorial"),
+                    _ => panic!(
+                        "line {line}: the note {note:?} means nothing to tests/cluster/tutorial"
+                    ),
                 }
             }
         }

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Request, discovery, failure, merge, table};
+use super::api::{Request, discovery, failure, merge, table};
+use super::player::Access;
+use super::readme;
 use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
-use crate::player::Access;
-use crate::readme;
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.

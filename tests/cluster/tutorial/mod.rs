@@ -18,9 +18,6 @@
 //! from here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what
 //! needs images of other registries.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod api;
 mod likeness;
 mod make_believe;
@@ -32,9 +29,9 @@ mod shell;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use common::{Start, repository};
-use manifests::{images, manifests, names, pod_templates, strings};
-use readme::{Item, Step};
+use self::manifests::{images, manifests, names, pod_templates, strings};
+use self::readme::{Item, Step};
+use crate::common::{self, Start, repository};
 use regex_lite::Regex;
 
 /// The steps of the whole page.

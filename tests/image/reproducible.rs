@@ -1,14 +1,11 @@
 //! The same commit gives the same bytes, wherever and by whomever it is built.
 
-mod common;
-mod engines;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Folder, have, repository, run, skip};
-use engines::Engine;
+use crate::common::engines::Engine;
+use crate::common::{self, Folder, have, repository, run, skip};
 use sha2::{Digest, Sha256};
 
 /// Builds in two fresh clones, in folders of names that differ in length, by people whose `umask`

@@ -1,15 +1,15 @@
 //! Monitoring: what Prometheus makes of appinfo, with the configuration and the rules that
 //! manifests/monitoring gives it, word for word.
 
-mod common;
-
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{Appinfo, DownwardApi, Folder, Start, eventually, exchange, have, repository};
+use crate::common::{
+    self, Appinfo, DownwardApi, Folder, Start, eventually, exchange, have, repository,
+};
 use serde_json::{Value, json};
 
 /// The tutorial's three queries, by release.

@@ -1,0 +1,11 @@
+//! The image and the recipes that make it: what is in it, to its last byte, and what it does in
+//! containers of real engines.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod arm64;
+mod images;
+mod push;
+mod recipes;
+mod reproducible;
