@@ -20,8 +20,10 @@
 
 mod api;
 mod likeness;
+mod load;
 mod make_believe;
 mod manifests;
+mod namespace;
 mod player;
 mod readme;
 mod shell;
@@ -327,12 +329,15 @@ fn the_tutorial_runs_on_a_make_believe_cluster() {
     if common::have(&["bash", "curl", "kubectl"]) {
         let cluster = make_believe::Cluster::start();
         player::play(&cluster.access());
+        let (early, trapped) = cluster.refused();
+        assert!(early > 0, "the first to ask the node is refused, as on a real cluster");
+        assert_eq!(trapped, 0, "refused from a port that a later client may get");
     }
 }
 
 #[test]
 fn the_tutorial_runs_on_the_cluster_that_is_named() {
-    match player::Access::from_environment() {
+    match namespace::Access::from_environment() {
         Some(access) => player::play(&access),
         // No skip that CI would mind: nobody has named a cluster.
         None => eprintln!("APPINFO_KUBE_CONTEXT names no cluster"),
