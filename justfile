@@ -243,7 +243,8 @@ e2e context:
         kind-* | minikube | k3d-* | docker-desktop) {{ just }} load "$1" ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
-    APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster tutorial:: -- --nocapture
+    APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
+        the_tutorial_runs_on_the_cluster_that_is_named
 
 # The container engine that the recipes use.
 [no-exit-message]

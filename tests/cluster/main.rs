@@ -6,4 +6,5 @@ mod common;
 
 mod manifests;
 mod monitoring;
+mod objects;
 mod tutorial;

@@ -359,10 +359,12 @@ fn load_says_what_to_do_for_another_cluster() {
 #[test]
 fn e2e_loads_what_it_can_and_runs_the_tutorial_on_the_context() {
     let Some(workshop) = Workshop::new() else { return };
+    let test = "the_tutorial_runs_on_the_cluster_that_is_named";
+    assert!(include_str!("../cluster/tutorial/mod.rs").contains(&format!("fn {test}()")));
     for (context, loads) in [("kind-other", 1), ("gke_canary", 0)] {
         let ran = workshop.just(&format!("e2e {context}")).well();
         assert_eq!(ran.calls_of("kind load").len(), loads, "{ran:#?}");
-        ran.call_of("cargo test --locked --test cluster tutorial:: -- --nocapture");
+        ran.call_of(&format!("cargo test --locked --test cluster -- --nocapture {test}"));
         assert_eq!(
             ran.calls.last(),
             Some(&format!("with APPINFO_KUBE_CONTEXT={context}")),

@@ -11,18 +11,22 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::api::{Request, discovery, failure, merge, table};
-use super::player::Access;
+use super::namespace::Access;
 use super::readme;
 use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
+
+/// How long after somebody first asks a node for a new Service it still refuses, since kube-proxy
+/// has not programmed the port yet.
+const PROGRAMMING: Duration = Duration::from_secs(1);
 
 /// The running cluster.
 #[derive(Clone)]
@@ -37,6 +41,8 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// What runs, by the paths of the pods.
     pods: BTreeMap<String, Pod>,
+    /// The ports of the clients that a node has refused.
+    refused: Vec<u16>,
 }
 
 struct Pod {
@@ -95,6 +101,13 @@ impl Cluster {
             outside_images: false,
             programs: Some(folder),
         }
+    }
+
+    /// How many connections to a node were refused, and how many of them from a port that another
+    /// client may get later: a real node's conntrack would have that one refused as well.
+    pub fn refused(&self) -> (usize, usize) {
+        let refused = &self.state().refused;
+        (refused.len(), refused.iter().filter(|port| **port >= 30_000).count())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -335,7 +348,15 @@ impl Cluster {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cluster = self.clone();
-        thread::spawn(move || forward(&listener, || cluster.some_endpoint()));
+        let mut first = None;
+        let target = move |client: SocketAddr| {
+            if first.get_or_insert_with(Instant::now).elapsed() < PROGRAMMING {
+                cluster.state().refused.push(client.port());
+                return None;
+            }
+            cluster.some_endpoint()
+        };
+        thread::spawn(move || forward(&listener, target));
         port
     }
 
@@ -348,17 +369,17 @@ impl Cluster {
         let address = named(self.state()).expect("the pod is there");
         let (local, remote) = ports.split_once(':').expect("two ports");
         let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
-        thread::spawn(move || forward(&listener, || Some(address)));
+        thread::spawn(move || forward(&listener, move |_| Some(address)));
         let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
         request.respond_without_end(&says);
     }
 }
 
 /// Leads each connection to the address that `target` names then.
-fn forward(listener: &TcpListener, target: impl Fn() -> Option<SocketAddr>) {
-    for client in listener.incoming().map_while(Result::ok) {
+fn forward(listener: &TcpListener, mut target: impl FnMut(SocketAddr) -> Option<SocketAddr>) {
+    while let Ok((client, from)) = listener.accept() {
         // A connection that nobody takes is dropped, as a cluster would refuse it.
-        let Some(pod) = target().and_then(|address| TcpStream::connect(address).ok()) else {
+        let Some(pod) = target(from).and_then(|address| TcpStream::connect(address).ok()) else {
             continue;
         };
         let ends = |stream: &TcpStream| stream.try_clone().expect("a descriptor is left");

@@ -20,8 +20,10 @@
 
 mod api;
 mod likeness;
+mod load;
 mod make_believe;
 mod manifests;
+mod namespace;
 mod player;
 mod readme;
 mod shell;
@@ -29,7 +31,7 @@ mod shell;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use self::manifests::{images, manifests, names, pod_templates, strings};
+use self::manifests::{images, label_values, names, pod_templates, rules};
 use self::readme::{Item, Step};
 use crate::common::{self, Start, repository};
 use regex_lite::Regex;
@@ -131,8 +133,8 @@ fn check_kubectl(line: usize, words: &[&str], all_words: &BTreeSet<String>) {
         } else if let Some((kind @ ("deployment" | "service"), name)) =
             word.split_once('/').or_else(|| Some((*words.get(index.wrapping_sub(1))?, word)))
         {
-            let name = name.split('/').next().unwrap();
-            assert!(names(kind).contains(name), "line {line}: no {kind} is named {name}");
+            let name = format!("{kind}/{}", name.split('/').next().unwrap());
+            assert!(names().contains(&name), "line {line}: there is no {name}");
         } else if let Some(name) = word.strip_prefix("pod/") {
             let made = format!("--copy-to={name}");
             assert!(all_words.contains(&made), "line {line}: nothing makes the pod {name}");
@@ -173,24 +175,11 @@ fn check_curl(line: usize, words: &[&str]) {
     assert_ne!(Start::new().spawn().get(path).status, 404, "line {line}: {path}");
 }
 
-/// The names of the recording rules and the alerts.
-fn rules() -> BTreeSet<String> {
-    let manifests = manifests("manifests/monitoring");
-    let config = manifests.iter().find(|manifest| manifest["kind"] == "ConfigMap").unwrap();
-    let rules = config["data"]["rules.yml"].as_str().unwrap();
-    let rules: serde_json::Value = serde_saphyr::from_str(rules).unwrap();
-    let rules = rules["groups"].as_array().unwrap().iter().flat_map(|group| {
-        group["rules"].as_array().unwrap().iter().flat_map(|rule| [&rule["record"], &rule["alert"]])
-    });
-    rules.filter_map(|name| name.as_str().map(str::to_owned)).collect()
-}
-
 #[test]
 fn every_name_in_the_prose_exists() {
     let metrics = metrics();
     let label_keys = ["app", "release", "canary"];
-    let label_values: BTreeSet<_> =
-        pod_templates().iter().flat_map(|pod| strings(&pod["metadata"]["labels"])).collect();
+    let label_values = label_values();
     let folders = ["manifests/", "src/", "tests/", ".ci/"];
     for code in readme::inline_code() {
         check_images(&code);
@@ -327,12 +316,15 @@ fn the_tutorial_runs_on_a_make_believe_cluster() {
     if common::have(&["bash", "curl", "kubectl"]) {
         let cluster = make_believe::Cluster::start();
         player::play(&cluster.access());
+        let (early, trapped) = cluster.refused();
+        assert!(early > 0, "the first to ask the node is refused, as on a real cluster");
+        assert_eq!(trapped, 0, "refused from a port that a later client may get");
     }
 }
 
 #[test]
 fn the_tutorial_runs_on_the_cluster_that_is_named() {
-    match player::Access::from_environment() {
+    match namespace::Access::from_environment() {
         Some(access) => player::play(&access),
         // No skip that CI would mind: nobody has named a cluster.
         None => eprintln!("APPINFO_KUBE_CONTEXT names no cluster"),

@@ -2,21 +2,19 @@
 //! and compares what comes with what README.md shows.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::fs::File;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use regex_lite::Regex;
 
 use super::likeness;
+use super::load::{self, Load};
+use super::namespace::{Access, Namespace};
 use super::readme::{self, Item, Step};
-use crate::common::{self, Folder};
+use crate::common;
 
 /// How long something that README.md promises for `soon` may take: an alert that waits for a
 /// minute has to fit in.
@@ -24,34 +22,6 @@ const SOON: Duration = Duration::from_secs(240);
 
 /// The ports of this machine that README.md uses. Others may be taken; so other ones are used.
 const PORTS: [&str; 2] = ["8080", "8001"];
-
-/// How to get at a cluster.
-pub struct Access {
-    /// The only context that is ever used.
-    pub context: String,
-    /// Where that is described, unless where kubectl looks by itself.
-    pub kubeconfig: Option<PathBuf>,
-    /// A node that can be reached from here, unless the first one's InternalIP is.
-    pub node: Option<String>,
-    /// Whether the cluster can have images of other registries.
-    pub outside_images: bool,
-    /// A folder whose programs go before those of the same name.
-    pub programs: Option<Folder>,
-}
-
-impl Access {
-    /// The cluster that the environment names.
-    pub fn from_environment() -> Option<Access> {
-        let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        Some(Access {
-            context: variable("APPINFO_KUBE_CONTEXT")?,
-            kubeconfig: None,
-            node: variable("APPINFO_NODE_ADDRESS"),
-            outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
-            programs: None,
-        })
-    }
-}
 
 /// Plays the part of README.md from "The tutorial" to the next one.
 pub fn play(access: &Access) {
@@ -68,76 +38,17 @@ pub fn play(access: &Access) {
                 }
             }
             _ if !in_tutorial => {}
-            Item::Stop(name) => {
-                player.background.remove(&name).expect("what is stopped was started");
-            }
+            Item::Stop(name) => player.stop(&name),
             Item::Load(true) => player.load = Some(Load::on(&player.url())),
-            Item::Load(false) => player.load.take().expect("the load is on").off(),
+            Item::Load(false) => {
+                let load = player.load.take().expect("the load is on");
+                player.counted += load.off().unwrap_or_else(|lost| panic!("{lost}"));
+            }
         }
     }
     assert!(player.load.is_none() && player.background.is_empty(), "README.md ends what it starts");
-}
-
-/// A namespace of the tutorial's own under the strictest pod policy, and a kubeconfig that knows
-/// nothing else. Deleted at the end.
-struct Namespace {
-    folder: Folder,
-    name: String,
-    path: String,
-}
-
-impl Namespace {
-    fn create(access: &Access) -> Namespace {
-        let folder = Folder::new();
-        let copy = folder.path().join("kubeconfig");
-        let path = std::env::var("PATH").unwrap_or_default();
-        let programs = access.programs.iter().map(|folder| format!("{}:", folder.path().display()));
-        let path = programs.collect::<String>() + &path;
-
-        let mut view = Command::new("kubectl");
-        view.args([
-            "config",
-            "view",
-            "--raw",
-            "--flatten",
-            "--minify",
-            "--context",
-            &access.context,
-        ]);
-        view.envs(access.kubeconfig.iter().map(|file| ("KUBECONFIG", file)));
-        std::fs::write(&copy, common::run(&mut view)).expect("the folder can be written");
-
-        let name = format!("appinfo-tutorial-{}", std::process::id());
-        let namespace = Namespace { folder, name, path };
-        let name = namespace.name.as_str();
-        namespace.kubectl(&["config", "use-context", &access.context]);
-        let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
-        let metadata = json!({"name": name, "labels": policy});
-        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-        let file = namespace.folder.path().join("namespace.json");
-        std::fs::write(&file, manifest.to_string()).expect("the folder can be written");
-        namespace.kubectl(&["create", "-f", file.to_str().expect("a plain path")]);
-        namespace.kubectl(&["config", "set-context", "--current", "--namespace", name]);
-        namespace
-    }
-
-    fn kubectl(&self, arguments: &[&str]) {
-        common::run(self.command("kubectl").args(arguments));
-    }
-
-    /// A program that knows this namespace of this cluster and no other.
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(common::repository()).stdin(Stdio::null());
-        command.env("PATH", &self.path).env("KUBECONFIG", self.folder.path().join("kubeconfig"));
-        command
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = self.command("kubectl").args(["delete", "namespace", &self.name]).output();
-    }
+    let Player { steps, counted, start, .. } = player;
+    eprintln!("\n{steps} steps, {counted} requests counted, 0 lost, {:.0?}", start.elapsed());
 }
 
 struct Player<'a> {
@@ -147,33 +58,59 @@ struct Player<'a> {
     ports: [(&'static str, String); 2],
     background: HashMap<String, Background>,
     load: Option<Load>,
+    /// Whether the Service's port on the node has answered.
+    reached: bool,
+    start: Instant,
+    steps: usize,
+    counted: usize,
 }
 
 impl<'a> Player<'a> {
     fn new(access: &'a Access, namespace: &'a Namespace) -> Player<'a> {
-        std::fs::write(namespace.folder.path().join("variables"), "").expect("it can be written");
-        let ports = PORTS.map(|port| (port, free_port().to_string()));
-        Player { access, namespace, ports, background: HashMap::new(), load: None }
+        File::create(namespace.folder.path().join("variables")).expect("it can be written");
+        Player {
+            access,
+            namespace,
+            ports: PORTS.map(|port| (port, free_port().to_string())),
+            background: HashMap::new(),
+            load: None,
+            reached: false,
+            start: Instant::now(),
+            steps: 0,
+            counted: 0,
+        }
     }
 
     fn step(&mut self, step: &Step) {
-        eprintln!("README.md, line {}:\n{}", step.line, step.commands.trim_end());
-        let at = format!("README.md, line {}", step.line);
-        if let Some(name) = &step.background {
-            let background = self.start(step, &at);
-            self.background.insert(name.clone(), background);
-            return;
-        }
         let start = Instant::now();
-        loop {
-            match self.attempt(step) {
-                Ok(()) => return,
-                Err(_) if step.soon && start.elapsed() < SOON => {
-                    std::thread::sleep(Duration::from_millis(200));
-                }
-                Err(why) => panic!("{at}: {why}"),
-            }
+        let at = format!("README.md, line {}", step.line);
+        eprintln!("\n{at}:\n{}", step.commands.trim_end());
+        self.steps += 1;
+        if let Some(load) = &self.load {
+            load.step(step.line);
         }
+        if !self.reached && step.commands.contains("curl") && step.commands.contains("\"$URL/") {
+            let url = self.url();
+            soon(&format!("{at}: {url} answers"), || load::ask_first(&url));
+            self.reached = true;
+        }
+        let shows = format!("{at}: it prints what is shown");
+        if let Some(name) = &step.background {
+            let background = self.start(step, &shows);
+            self.background.insert(name.clone(), background);
+        } else if step.soon {
+            soon(&shows, || self.attempt(step));
+        } else {
+            self.attempt(step).unwrap_or_else(|why| panic!("{at}: {why}"));
+        }
+        eprintln!("({:.1?})", start.elapsed());
+    }
+
+    /// Ends what stays; it must not have ended by itself.
+    fn stop(&mut self, name: &str) {
+        let mut background = self.background.remove(name).expect("what is stopped was started");
+        let ended = background.0.try_wait().expect("it can be waited for");
+        assert!(ended.is_none(), "{name} ended before it was stopped: {ended:?}");
     }
 
     /// Types the commands once, and compares.
@@ -188,17 +125,17 @@ impl<'a> Player<'a> {
     }
 
     /// Starts what stays, and waits until it prints the first line shown, if one is.
-    fn start(&self, step: &Step, at: &str) -> Background {
+    fn start(&self, step: &Step, shows: &str) -> Background {
         let file = self.namespace.folder.path().join(format!("line-{}", step.line));
-        let output = std::fs::File::create(&file).expect("the folder can be written");
+        let output = File::create(&file).expect("the folder can be written");
         let mut bash = self.bash(step);
         let child = bash.stdout(output).process_group(0).spawn().expect("bash starts");
         let background = Background(child);
         if let Some(first_line) = step.output.iter().flat_map(|output| output.lines()).next() {
-            common::eventually(&format!("{at} prints {first_line:?}"), || {
+            soon(shows, || {
                 let printed = std::fs::read_to_string(&file).unwrap_or_default();
-                let mut lines = printed.lines().map(|line| self.as_shown(line));
-                lines.any(|line| likeness::compare(first_line, &line).is_ok()).then_some(())
+                let printed = self.as_shown(printed.lines().next().unwrap_or_default());
+                likeness::compare(first_line, &printed)
             });
         }
         background
@@ -218,17 +155,14 @@ impl<'a> Player<'a> {
     /// README.md's commands with the ports and the node address that serve here.
     fn localised(&self, commands: &str) -> String {
         let [(_, forward), (_, proxy)] = &self.ports;
-        let mut commands = commands
+        let commands = commands
             .replace("8080:8080", &format!("{forward}:8080"))
             .replace("localhost:8080", &format!("localhost:{forward}"))
             .replace("localhost:8001", &format!("localhost:{proxy}"))
             .replace("kubectl proxy\n", &format!("kubectl proxy --port={proxy}\n"));
-        if let Some(node) = &self.access.node {
-            let line = commands.lines().find(|line| line.starts_with("NODE=")).map(str::to_owned);
-            commands = line
-                .map_or(commands.clone(), |line| commands.replace(&line, &format!("NODE={node}")));
-        }
-        commands
+        let Some(node) = &self.access.node else { return commands };
+        let line = Regex::new("(?m)^NODE=.*").expect("the pattern is right");
+        line.replace_all(&commands, format!("NODE={node}")).into_owned()
     }
 
     /// What was printed, with README.md's names of what differs here.
@@ -241,9 +175,18 @@ impl<'a> Player<'a> {
 
     /// The URL that the tutorial has arrived at.
     fn url(&self) -> String {
-        let step =
-            Step { commands: "printf %s \"$URL\"\n".to_owned(), aside: true, ..Step::default() };
-        common::run(&mut self.bash(&step))
+        let commands = "printf %s \"$URL\"\n".to_owned();
+        common::run(&mut self.bash(&Step { commands, aside: true, ..Step::default() }))
+    }
+}
+
+/// Attempts something until it comes true, in bounds; says what was waited for, and what came.
+fn soon(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
+    let start = Instant::now();
+    for attempts in 1.. {
+        let Err(why) = attempt() else { return };
+        assert!(start.elapsed() < SOON, "{what}: not in {SOON:?} and {attempts} attempts: {why}");
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 
@@ -261,82 +204,4 @@ impl Drop for Background {
         let _ = Command::new("kill").args(["--", &format!("-{}", self.0.id())]).output();
         let _ = self.0.wait();
     }
-}
-
-/// Two clients that count each request.
-struct Load {
-    stop: Arc<AtomicBool>,
-    clients: Vec<JoinHandle<Tally>>,
-}
-
-/// What became of a client's requests.
-#[derive(Default)]
-struct Tally {
-    answered: usize,
-    failed: Vec<String>,
-}
-
-impl Load {
-    /// One client that keeps its connection until it is told to close, and one with a connection
-    /// for each request.
-    fn on(url: &str) -> Load {
-        let stop = Arc::new(AtomicBool::new(false));
-        let clients = [true, false].map(|keeps| {
-            let (stop, url) = (stop.clone(), url.to_owned());
-            std::thread::spawn(move || count(&url, keeps, &stop))
-        });
-        Load { stop, clients: clients.into() }
-    }
-
-    fn off(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            let Tally { answered, failed } = client.join().expect("a client does not panic");
-            eprintln!("{answered} requests answered, {} failed", failed.len());
-            assert!(answered > 100, "a client that counts {answered} answers proves nothing");
-            assert!(failed.is_empty(), "requests were lost: {failed:?}");
-        }
-    }
-}
-
-/// Sends one request after the other until told to stop.
-fn count(url: &str, keeps: bool, stop: &AtomicBool) -> Tally {
-    let rest = url.strip_prefix("http://").expect("a URL");
-    let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let address: SocketAddr = host
-        .to_socket_addrs()
-        .expect("the URL has an address")
-        .next()
-        .expect("the address is known");
-    let connection = if keeps { "keep-alive" } else { "close" };
-    let request = format!(
-        "GET {prefix}/v1/appinfo HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n"
-    );
-
-    let mut tally = Tally::default();
-    let mut kept = None;
-    while !stop.load(Ordering::Relaxed) {
-        let mut exchange = || {
-            let mut stream = kept.take().map_or_else(|| common::connect(address), Ok)?;
-            stream.write_all(request.as_bytes())?;
-            let answer = common::read_answer(&mut stream, false)?;
-            if keeps && answer.header("connection") != Some("close") {
-                kept = Some(stream);
-            }
-            std::io::Result::Ok(answer)
-        };
-        match exchange() {
-            // The broken canary's error is an answer: the tutorial expects it.
-            Ok(answer)
-                if answer.status == 200 || answer.text().contains("something went wrong") =>
-            {
-                tally.answered += 1;
-            }
-            Ok(answer) => tally.failed.push(format!("{} {}", answer.status, answer.text())),
-            Err(error) => tally.failed.push(error.to_string()),
-        }
-        // A pace that leaves this machine some ports: each is out of use for a minute.
-        std::thread::sleep(Duration::from_millis(3));
-    }
-    tally
 }

@@ -1,0 +1,53 @@
+//! The manifests as Kubernetes reads them: a list of objects.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::common::repository;
+
+/// The folders, each created by one `kubectl create -f`.
+const FOLDERS: [&str; 3] = ["manifests", "manifests/canary", "manifests/monitoring"];
+
+/// The YAML files right in a folder of the repository.
+pub fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(repository().join(folder)).expect("the folder can be read");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    files
+}
+
+/// The YAML files of all folders.
+pub fn all_files() -> Vec<PathBuf> {
+    FOLDERS.into_iter().flat_map(files).collect()
+}
+
+/// The objects in a file.
+pub fn read(file: impl AsRef<Path>) -> Vec<Value> {
+    let file = repository().join(file);
+    let text = std::fs::read_to_string(&file).expect("a manifest can be read");
+    serde_saphyr::from_multiple(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
+}
+
+/// All objects.
+pub fn all() -> Vec<Value> {
+    all_files().iter().flat_map(read).collect()
+}
+
+/// The objects of a kind.
+pub fn of_kind(kind: &str) -> Vec<Value> {
+    all().into_iter().filter(|object| object["kind"] == kind).collect()
+}
+
+/// `kind/name`, as kubectl has it.
+pub fn id(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().expect("an object has a kind and a name").to_owned();
+    format!("{}/{}", text(&object["kind"]).to_lowercase(), text(&object["metadata"]["name"]))
+}
+
+/// The object of that name.
+pub fn named(name: &str) -> Value {
+    let object = all().into_iter().find(|object| id(object) == name);
+    object.unwrap_or_else(|| panic!("there is no {name}"))
+}

@@ -1,0 +1,210 @@
+//! Clients that count every request while a release comes or goes: none may be lost.
+
+use std::fmt::Display;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::common::{self, DEADLINE};
+
+/// So many answers at least make a rollout's count.
+pub const ENOUGH: usize = 2000;
+
+/// What a client leaves between two requests, so that this machine keeps some of its ports: each is
+/// out of use for a minute, and there are 28,000.
+const PAUSE: Duration = Duration::from_millis(6);
+
+/// What to look at where requests are lost.
+const HINTS: &str = "\
+    Was a pod there to answer? See the pods, their events and their logs, which follow.\n\
+    A connection that is refused from one port again and again is conntrack's doing: on the node, \
+    `conntrack -L -p tcp --sport PORT` shows an entry in state CLOSE whose reply has no pod's \
+    address, left by an older connection that the node itself refused. The program never saw it.";
+
+/// Four clients: two keep a connection until they are told to close it, two make one for each
+/// request.
+pub struct Load {
+    clients: Vec<JoinHandle<()>>,
+    count: Arc<Count>,
+}
+
+/// What the clients have counted so far.
+struct Count {
+    target: Target,
+    over: AtomicBool,
+    answered: AtomicUsize,
+    lost: Mutex<Vec<String>>,
+    /// The line of the step that the tutorial has come to, and since when.
+    step: Mutex<(usize, Instant)>,
+}
+
+impl Load {
+    pub fn on(url: &str) -> Load {
+        let count = Arc::new(Count {
+            target: Target::of(url),
+            over: AtomicBool::default(),
+            answered: AtomicUsize::default(),
+            lost: Mutex::default(),
+            step: Mutex::new((0, Instant::now())),
+        });
+        let clients = ["keep-alive", "keep-alive", "close", "close"].map(|connection| {
+            let count = count.clone();
+            thread::spawn(move || count.requests(connection))
+        });
+        Load { clients: clients.into(), count }
+    }
+
+    /// The tutorial has come to the step of this line.
+    pub fn step(&self, line: usize) {
+        *self.count.step.lock().unwrap() = (line, Instant::now());
+    }
+
+    /// Ends it as soon as enough is counted. How many were answered; an error tells of each that
+    /// was not.
+    pub fn off(self) -> Result<usize, String> {
+        let answered = || self.count.answered.load(Ordering::Relaxed);
+        common::eventually(&format!("{ENOUGH} answers are counted, or one is lost"), || {
+            (answered() >= ENOUGH || !self.count.lost.lock().unwrap().is_empty()).then_some(())
+        });
+        self.count.over.store(true, Ordering::Relaxed);
+        for client in self.clients {
+            client.join().expect("a client does not panic");
+        }
+        let (lost, answered) = (self.count.lost.lock().unwrap(), answered());
+        if lost.is_empty() {
+            return Ok(answered);
+        }
+        let all = lost.join("\n");
+        Err(format!(
+            "{} requests were lost beside {answered} answered:\n{all}\n{HINTS}",
+            lost.len()
+        ))
+    }
+}
+
+impl Count {
+    /// Sends one request after the other.
+    fn requests(&self, connection: &str) {
+        let mut kept = None;
+        while !self.over.load(Ordering::Relaxed) {
+            let stream = kept.take().map_or_else(|| self.target.connect(0, DEADLINE), Ok);
+            match stream.and_then(|stream| self.target.ask(stream, connection)) {
+                Ok(stream) => {
+                    kept = stream;
+                    self.answered.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(why) => {
+                    let (line, since) = *self.step.lock().unwrap();
+                    let (now, later) = (SystemTime::now(), since.elapsed());
+                    let now = httpdate::fmt_http_date(now);
+                    let lost = format!("{now}, {later:.3?} into the step of line {line}: {why}");
+                    self.lost.lock().unwrap().push(lost);
+                }
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Where the service is, and what it is asked.
+struct Target {
+    address: SocketAddr,
+    host: String,
+    path: String,
+}
+
+impl Target {
+    fn of(url: &str) -> Target {
+        let rest = url.strip_prefix("http://").expect("a URL");
+        let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let mut addresses = host.to_socket_addrs().expect("the URL has an address");
+        let address = addresses.next().expect("the address is known");
+        Target { address, host: host.to_owned(), path: format!("{prefix}/v1/appinfo") }
+    }
+
+    /// A connection, from any port that is free if `from` is 0. An error names the port.
+    fn connect(&self, from: u16, patience: Duration) -> Result<TcpStream, String> {
+        let (to, domain) = (self.address.into(), Domain::for_address(self.address));
+        let socket = Socket::new(domain, Type::STREAM, None).map_err(|error| error.to_string())?;
+        let any: IpAddr = match self.address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let bound =
+            if from == 0 { Ok(()) } else { socket.bind(&SocketAddr::new(any, from).into()) };
+        let connected = bound.and_then(|()| socket.connect_timeout(&to, patience));
+        let stream = TcpStream::from(socket);
+        connected.map_err(|error| lost("connect", &stream, error))?;
+        stream.set_read_timeout(Some(DEADLINE)).expect("it is no 0");
+        stream.set_write_timeout(Some(DEADLINE)).expect("it is no 0");
+        Ok(stream)
+    }
+
+    /// Sends a request and reads its answer; the connection comes back if it may be kept. An error
+    /// says in which stage the request was lost.
+    fn ask(&self, mut stream: TcpStream, connection: &str) -> Result<Option<TcpStream>, String> {
+        let Target { host, path, .. } = self;
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n");
+        let sent = stream.write_all(request.as_bytes());
+        sent.map_err(|error| lost("send", &stream, error))?;
+        let answer = common::read_answer(&mut stream, false);
+        let answer = answer.map_err(|error| lost("receive", &stream, error))?;
+        // The broken canary's error is an answer: the tutorial expects it.
+        if answer.status == 200 || answer.text().contains("something went wrong") {
+            return Ok((answer.header("connection") != Some("close")).then_some(stream));
+        }
+        Err(lost("receive", &stream, format!("{} {}", answer.status, answer.text())))
+    }
+}
+
+/// How a request was lost, and from which port of this machine.
+fn lost(stage: &str, stream: &TcpStream, why: impl Display) -> String {
+    let port = stream.local_addr().map_or(0, |address| address.port());
+    format!("{stage}, from local port {port}: {why}")
+}
+
+/// Asks a URL that may not be ready for its first client, in a way that leaves nothing behind.
+///
+/// A node refuses connections to a Service's port until kube-proxy has programmed it, and keeps
+/// each in mind for minutes (conntrack: state CLOSE, no translation). A later client that happens
+/// to get the same port at its own end is refused as well. So this one's come from ports that no
+/// client is given: Linux gives those from 32768 on, macOS from 49152; NodePorts are from 30000 on.
+pub fn ask_first(url: &str) -> Result<(), String> {
+    let target = Target::of(url);
+    let stream = target.connect(fastrand::u16(20_000..30_000), Duration::from_secs(5))?;
+    target.ask(stream, "close").map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ENOUGH, Load};
+    use crate::common::{Start, eventually};
+    use regex_lite::Regex;
+
+    #[test]
+    fn every_answer_is_counted() {
+        let appinfo = Start::new().spawn();
+        let load = Load::on(&format!("http://{}", appinfo.address));
+        assert!(load.off().expect("none is lost") >= ENOUGH);
+    }
+
+    #[test]
+    fn a_lost_request_tells_when_in_which_stage_and_from_which_port() {
+        let mut appinfo = Start::new().spawn();
+        let load = Load::on(&format!("http://{}", appinfo.address));
+        load.step(1234);
+        appinfo.signal(9);
+        eventually("it has ended", || (!appinfo.is_alive()).then_some(()));
+        let said = load.off().expect_err("requests are lost");
+        let lost = Regex::new(
+            r" \d\d:\d\d:\d\d GMT, [0-9.]+m?s into the step of line 1234: connect, from local port \d{5}: Connection refused",
+        );
+        assert!(lost.unwrap().is_match(&said), "{said}");
+    }
+}
