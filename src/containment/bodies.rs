@@ -19,22 +19,33 @@ const TIME: Duration = Duration::from_secs(10);
 /// for memory for all that is missing, and the allocator fills it with zeros.
 const MOST_UNREAD: usize = 8 << 20;
 
-/// Whether a body comes with this request. A length that is no number may hide one too.
-pub fn announced(request: &Request) -> bool {
-    request.headers().iter().any(|header| {
-        header.field.equiv("Transfer-Encoding")
-            || header.field.equiv("Content-Length") && header.value != "0"
-    })
+/// Whether a body comes with a request.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Body {
+    None,
+    /// The connection's own thread has read it, which it does up to 1,024 bytes. A length that is no
+    /// number may hide one too.
+    Read,
+    /// It is still to be read from the connection, or its client waits to be told to go on.
+    Awaited,
 }
 
-/// Whether a body is still to be read from the connection. One of up to 1,024 bytes was read by
-/// the connection's own thread, unless its client waits to be told to go on.
-pub fn awaited(request: &Request) -> bool {
-    announced(request)
-        && match request.body_length() {
+impl Body {
+    pub fn of(request: &Request) -> Body {
+        let is_announced = request.headers().iter().any(|header| {
+            header.field.equiv("Transfer-Encoding")
+                || header.field.equiv("Content-Length") && header.value != "0"
+        });
+        let is_awaited = || match request.body_length() {
             Some(length) => length > 1024 || has(request, "Expect", ""),
             None => has(request, "Transfer-Encoding", ""),
+        };
+        match is_announced {
+            false => Body::None,
+            true if is_awaited() => Body::Awaited,
+            true => Body::Read,
         }
+    }
 }
 
 /// Whether such a header has such a word in its value.
