@@ -9,3 +9,4 @@ mod images;
 mod push;
 mod recipes;
 mod reproducible;
+mod variants;
