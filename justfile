@@ -106,8 +106,8 @@ image variant=VARIANT:
         # Without attestations an image is one manifest, which every cluster can load. The date
         # goes into the image's configuration (BuildKit only).
         docker) build=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 docker build) ;;
-        # podman 4 takes a step from its cache though a build argument in it has changed.
-        podman) build=(podman build --no-cache --timestamp 0) ;;
+        # Else podman 4 takes a step from its cache though a build argument in it has changed.
+        podman) build=(podman build --layers=false --timestamp 0) ;;
     esac
     built=nothing
     if {{ just }} from-containerfile "$variant" "${build[@]}" --quiet --tag "$image" \

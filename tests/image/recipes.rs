@@ -2,7 +2,7 @@
 //! What the real engines make of it is tested in `image`, `push` and `reproducible`.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::common::{self, Folder, have};
@@ -64,6 +64,14 @@ const ARCHIVE: &str = r#"for argument; do
     case $argument in *.tar) cat "$argument" >/dev/null || exit 1 ;; esac
 done"#;
 
+/// Puts a shell script there.
+pub fn executable(path: &Path, lines: &str) {
+    let folder = path.parent().expect("it is in a folder");
+    std::fs::create_dir_all(folder).expect("a folder can be made");
+    std::fs::write(path, format!("#!/bin/sh\n{lines}\n")).expect("a file can be written");
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("it is ours");
+}
+
 /// A copy of what the recipes need, where they may write, with the stand-ins first on the PATH.
 struct Workshop {
     folder: Folder,
@@ -81,14 +89,9 @@ impl Workshop {
         for file in ["justfile", "Containerfile", "Cargo.toml"] {
             std::fs::copy(common::repository().join(file), root.join(file)).expect("it is copied");
         }
-        let programs = root.join("programs");
-        std::fs::create_dir(&programs).expect("a folder can be made");
         for (name, lines) in STAND_INS {
-            let path = programs.join(name);
-            let script = format!("#!/bin/sh\necho \"${{0##*/}} $*\" >>\"$LOG\"\n{lines}\n");
-            std::fs::write(&path, script).expect("a file can be written");
-            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755))
-                .expect("a file can be made executable");
+            let lines = format!("echo \"${{0##*/}} $*\" >>\"$LOG\"\n{lines}");
+            executable(&root.join("programs").join(name), &lines);
         }
         Some(workshop.with("ENGINES", "docker podman").with("CONTEXT", "kind-canary"))
     }
@@ -243,7 +246,10 @@ fn images_are_all_variants_under_one_name() {
 fn the_engine_is_docker_where_it_answers_else_podman() {
     let Some(workshop) = Workshop::new() else { return };
     assert_eq!(workshop.just("image").well().calls_of("podman build "), [""; 0]);
-    has_words(workshop.just("ENGINE=podman image").well().call_of("podman build"), "--no-cache");
+    has_words(
+        workshop.just("ENGINE=podman image").well().call_of("podman build"),
+        "--layers=false",
+    );
 
     let workshop = workshop.with("DOCKER_VERSION", "podman version 4.9");
     let ran = workshop.just("image").well();

@@ -4,12 +4,24 @@ use std::process::Command;
 
 use crate::common::{Start, have, repository, run};
 use regex_lite::Regex;
+use serde_json::Value;
 
 /// Their names; the place of each is its image's tag, counted from 1.
 pub fn variants() -> Vec<String> {
     let mut just = Command::new("just");
     let names = run(just.args(["--evaluate", "variants"]).current_dir(repository()));
     names.split(' ').map(str::to_owned).collect()
+}
+
+/// An image's configuration without this variant, which must be the one thing that it sets.
+pub fn without(variant: &str, config: &Value) -> Value {
+    let mut config = config.clone();
+    let env = config["Env"].as_array_mut().expect("there is an environment");
+    let given = format!("APPINFO_VARIANT={variant}");
+    let place = env.iter().position(|value| *value == *given);
+    env.remove(place.unwrap_or_else(|| panic!("{given} is in {env:?}")));
+    assert!(!config.to_string().contains("APPINFO_"), "another setting in {config}");
+    config
 }
 
 #[test]
