@@ -247,13 +247,6 @@ fn every_link_leads_somewhere() {
 }
 
 #[test]
-fn the_table_of_images_is_what_the_manifests_deploy() {
-    let rows = readme::table("image");
-    let tags: BTreeSet<_> = rows.iter().map(|row| row[0].replace('`', "")).collect();
-    assert_eq!(tags, images()["appinfo-containers"]);
-}
-
-#[test]
 fn the_table_of_settings_is_what_the_help_says() {
     let help = Start::new().without_listen().args("--help").output();
     let help = String::from_utf8(help.stdout).unwrap();
