@@ -28,6 +28,7 @@ use process::{listener, server, signals};
 use settings::{Settings, Start};
 use web::answer::Sender;
 use web::endpoints::Endpoints;
+use web::late::Late;
 use web::metrics::Metrics;
 
 #[global_allocator]
@@ -74,12 +75,13 @@ fn run(settings: &Settings) -> Result<(), String> {
     let heard = heartbeat.clone();
     footprint::watch(move || heard.requests())?;
     let responder = Responder {
-        endpoints: Endpoints::new(settings.variant, labels, draining.clone()),
+        endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
         metrics: Metrics::new(settings.variant.name),
         heartbeat: &heartbeat,
         access_log: settings.access_log,
         sender: Sender::default(),
         stalled: Stalled::new(),
+        late: Late::default(),
     };
     server::run(&server, &listener, &draining, responder);
     Ok(())

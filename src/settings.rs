@@ -11,6 +11,7 @@ use argh::FromArgs;
 
 use crate::log::NAME_AND_VERSION;
 use crate::pod::variant::{VARIANTS, Variant};
+use crate::web::faults::{Faults, Percentage};
 
 /// How the program was told to run.
 pub struct Settings {
@@ -22,6 +23,12 @@ pub struct Settings {
     pub drain: Duration,
     /// Whether to write a line per request to stdout.
     pub access_log: bool,
+    /// How many of the answers fail.
+    error_rate: Percentage,
+    /// How much later the late answers are sent.
+    delay: Duration,
+    /// How many of the answers are late.
+    delay_rate: Percentage,
 }
 
 /// Where to listen.
@@ -68,6 +75,19 @@ struct CommandLine {
     #[argh(switch)]
     access_log: bool,
 
+    /// so many of /v1/appinfo's answers fail as the broken variant's do: a percentage, such as 5 or 0.5
+    /// [APPINFO_ERROR_RATE; default: 0]
+    #[argh(option, arg_name = "percentage")]
+    error_rate: Option<String>,
+
+    /// so much later are its late answers sent [APPINFO_DELAY; default: 0]
+    #[argh(option, arg_name = "milliseconds")]
+    delay: Option<String>,
+
+    /// so many of its answers are late, where there is a delay [APPINFO_DELAY_RATE; default: 100]
+    #[argh(option, arg_name = "percentage")]
+    delay_rate: Option<String>,
+
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -98,6 +118,11 @@ impl Settings {
         format!("variant {variant}, listening on {address}, labels from {labels}")
     }
 
+    /// What is to be wrong with the answers.
+    pub fn faults(&self) -> Faults {
+        Faults::new(self.error_rate, self.delay, self.delay_rate)
+    }
+
     fn of(line: CommandLine) -> Result<Settings, String> {
         Ok(Settings {
             variant: choose("--variant", line.variant, variant)?.unwrap_or(&VARIANTS[0]),
@@ -105,6 +130,10 @@ impl Settings {
             labels: choose("--labels", line.labels, path)?.unwrap_or("/etc/labels".into()),
             drain: choose("--drain", line.drain, seconds)?.unwrap_or(Duration::from_secs(5)),
             access_log: line.access_log || choose("--access-log", None, switch)?.unwrap_or(false),
+            error_rate: choose("--error-rate", line.error_rate, percentage)?.unwrap_or_default(),
+            delay: choose("--delay", line.delay, milliseconds)?.unwrap_or_default(),
+            delay_rate: choose("--delay-rate", line.delay_rate, percentage)?
+                .unwrap_or(Percentage::ALL),
         })
     }
 }
@@ -193,6 +222,26 @@ fn seconds(value: &str) -> Result<Duration, String> {
     match number(value) {
         Some(seconds @ 0..=3600) => Ok(Duration::from_secs(seconds)),
         _ => Err("a whole number of seconds from 0 to 3600".to_owned()),
+    }
+}
+
+fn milliseconds(value: &str) -> Result<Duration, String> {
+    match number(value) {
+        Some(milliseconds @ 0..=60_000) => Ok(Duration::from_millis(milliseconds)),
+        _ => Err("a whole number of milliseconds from 0 to 60000".to_owned()),
+    }
+}
+
+fn percentage(value: &str) -> Result<Percentage, String> {
+    let (whole, decimals) = value.split_once('.').unwrap_or((value, "0"));
+    let ten_thousandths = || {
+        let places = 4_u32.checked_sub(decimals.len().try_into().ok()?)?;
+        let decimals = number::<u32>(decimals)? * 10_u32.pow(places);
+        number::<u32>(whole)?.checked_mul(10_000)?.checked_add(decimals)
+    };
+    match ten_thousandths() {
+        Some(part) if part <= Percentage::ALL.0 => Ok(Percentage(part)),
+        _ => Err("a percentage from 0 to 100, with four decimals at most".to_owned()),
     }
 }
 

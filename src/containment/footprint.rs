@@ -4,27 +4,29 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str;
-use std::thread;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::containment::{renewal, scheduling};
 use crate::log;
+use crate::process::thread;
 
 /// The most that it may hold, in bytes, what the kernel holds for it included. Half of the manifests'
 /// limit: what the library reads without end doubles its buffer, and copies it, within one look.
 const MOST: u64 = 48 << 20;
 
-/// More than it needs for a hundred clients at once, in bytes. While it holds that, it is looked at more
-/// often, since clients can make it hold thousands of threads more in a second; and when it still does
-/// when hardly anybody asks for anything, it begins anew as well.
+/// More memory, in bytes, and more threads than it keeps when there is nothing to do. While it holds
+/// that, it is looked at more often, since clients can make it hold thousands of threads more in a
+/// second; and when it still does though hardly anybody asks for anything, it begins anew as well.
 const MUCH: u64 = 8 << 20;
+const MANY: u64 = 48;
 
 /// What the kernel holds for a thread and its connection, in bytes, beside the resident memory.
 const THREAD: u64 = 32 << 10;
 
-/// How often to look as a rule, and while it holds [`MUCH`].
+/// How often to look as a rule, and while it holds much.
 const AT_REST: Duration = Duration::from_millis(25);
 const HURRY: Duration = Duration::from_millis(5);
 
@@ -93,19 +95,16 @@ pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> 
         renewal::ask(loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
             let held = memory + threads * THREAD;
+            let is_much = memory > MUCH || threads > MANY;
             let was_leisure = since.elapsed() >= WHILE && requests() - before < FEW;
-            if held > MOST || held > MUCH && was_leisure {
+            if held > MOST || is_much && was_leisure {
                 break format!("it held {threads} threads and {} MiB of memory", memory >> 20);
             }
-            if held <= MUCH || since.elapsed() >= WHILE {
+            if !is_much || since.elapsed() >= WHILE {
                 (since, before) = (Instant::now(), requests());
             }
-            thread::sleep(if held > MUCH { HURRY } else { AT_REST });
+            sleep(if is_much { HURRY } else { AT_REST });
         });
     };
-    thread::Builder::new()
-        .name("footprint".to_owned())
-        .spawn(look)
-        .map_err(|error| format!("cannot watch the footprint: {error}"))?;
-    Ok(())
+    thread::start(Some("footprint"), Box::new(look))
 }

@@ -12,13 +12,14 @@ use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
 use crate::containment::footprint::Footprint;
 use crate::containment::{panics, renewal};
+use crate::process::thread;
 
 /// How often to ask as a rule.
 const AT_REST: Duration = Duration::from_millis(250);
@@ -118,7 +119,7 @@ impl Heartbeat {
             // was reset, and ended there, and there is no thread left for those behind.
             let panics_before = mem::replace(&mut panics, panics::count());
             let hurry = threads() > before || panics != panics_before;
-            thread::sleep(if hurry { HURRY } else { AT_REST });
+            sleep(if hurry { HURRY } else { AT_REST });
         }
     }
 }
@@ -130,9 +131,5 @@ impl Heartbeat {
 /// A sentence, when the process may start no thread.
 pub fn start(heartbeat: &Arc<Heartbeat>) -> Result<(), String> {
     let heartbeat = heartbeat.clone();
-    thread::Builder::new()
-        .name("heartbeat".to_owned())
-        .spawn(move || heartbeat.beat_on())
-        .map_err(|error| format!("cannot start the heartbeat: {error}"))?;
-    Ok(())
+    thread::start(Some("heartbeat"), Box::new(move || heartbeat.beat_on()))
 }

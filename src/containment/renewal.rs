@@ -139,7 +139,9 @@ impl Renewal {
             environment.push(text(name)?);
         }
         rustix::stdio::dup2_stdin(self.socket.ok_or(ErrorKind::NotConnected)?)?;
-        Ok(execve(&program, &arguments, &environment)?)
+        // The second, which gives the process another name, is for a file that has been replaced.
+        let again = |_| execve(c"/proc/self/exe", &arguments, &environment);
+        Ok(execve(&program, &arguments, &environment).or_else(again)?)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::env;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::pod::labels::Labels;
 
@@ -19,6 +19,7 @@ pub struct AppInfo {
     /// The value of the label `release`.
     pub release: String,
     /// The other labels, sorted by key.
+    #[serde(serialize_with = "as_map")]
     pub labels: Labels,
 }
 
@@ -48,11 +49,13 @@ impl AppInfo {
             match key.as_str() {
                 "app" => appinfo.app_name = value,
                 "release" => appinfo.release = value,
-                _ => {
-                    appinfo.labels.insert(key, value);
-                }
+                _ => appinfo.labels.push((key, value)),
             }
         }
         appinfo
     }
+}
+
+fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter().map(|(key, value)| (key, value)))
 }

@@ -2,18 +2,22 @@
 //! `key="value"` for each, the value quoted as Go's `%q` quotes it, no newline after the last.
 //! (`FormatMap` in k8s.io/kubernetes/pkg/fieldpath.)
 
-use std::collections::BTreeMap;
 use std::str::Chars;
 
-/// A pod's labels, sorted by key.
-pub type Labels = BTreeMap<String, String>;
+/// A pod's labels: keys and values, sorted by key.
+pub type Labels = Vec<(String, String)>;
 
 /// Reads the labels. A line without `=` is skipped; a value that is not quoted, or not rightly,
-/// is taken as it stands, so that a file written by hand serves as well.
+/// is taken as it stands, so that a file written by hand serves as well. Of a key that stands there twice
+/// the last value counts.
 pub fn parse(text: &str) -> Labels {
     let mut labels = Labels::new();
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-        labels.insert(key.to_owned(), unquote(value).unwrap_or_else(|| value.to_owned()));
+        let label = (key.to_owned(), unquote(value).unwrap_or_else(|| value.to_owned()));
+        match labels.binary_search_by(|(known, _)| known.as_str().cmp(key)) {
+            Ok(place) => labels[place] = label,
+            Err(place) => labels.insert(place, label),
+        }
     }
     labels
 }

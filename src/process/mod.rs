@@ -4,3 +4,4 @@ pub mod drain;
 pub mod listener;
 pub mod server;
 pub mod signals;
+pub mod thread;

@@ -1,18 +1,21 @@
 //! The one loop that answers all requests, one after the other.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Server};
 
+use crate::containment::bodies::{self, Body};
 use crate::containment::heartbeat::Heartbeat;
+use crate::containment::renewal;
 use crate::containment::stalled::{self, Stalled};
-use crate::containment::{bodies, renewal};
 use crate::process::drain::Draining;
 use crate::process::listener::Listener;
 use crate::web::access_log::RequestLine;
 use crate::web::answer::Sender;
 use crate::web::endpoints::Endpoints;
+use crate::web::faults::Fault;
+use crate::web::late::{Asked, Late};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
@@ -28,14 +31,9 @@ const LONGEST: Duration = Duration::from_millis(1500);
 /// Answers requests until the drain time is over.
 pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut responder: Responder) {
     while !draining.is_over() {
-        let received = match draining.left() {
-            None => server.recv().map(Some),
-            Some(left) => server.recv_timeout(left),
-        };
-        match received {
-            Ok(Some(request)) => responder.answer(request),
-            // Woken, since the drain has begun or is over.
-            Ok(None) => {}
+        match responder.serve(server, draining.left()) {
+            Ok(_) => {}
+            // Woken, since the drain has begun.
             Err(error) if error.raw_os_error().is_none() => {}
             // As we made it: the program is about to begin anew.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -47,6 +45,9 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
     responder.answer_for(ACCEPTING, server, ACCEPTING);
     listener.close();
     responder.answer_for(LONGEST, server, QUIET);
+    while responder.late.left().is_some() {
+        let _ = responder.serve(server, None);
+    }
 }
 
 /// What the loop needs for each request.
@@ -58,17 +59,34 @@ pub struct Responder<'a> {
     pub access_log: bool,
     pub sender: Sender,
     pub stalled: Stalled,
+    pub late: Late,
 }
 
 impl Responder<'_> {
+    /// Waits for a request, this long at most and no longer than until a late answer is due, and
+    /// answers; tells whether one has come.
+    ///
+    /// # Errors
+    ///
+    /// The library's, when it accepts no more connections; or one of no number, when it was woken.
+    fn serve(&mut self, server: &Server, time: Option<Duration>) -> io::Result<bool> {
+        let received = match self.late.left().into_iter().chain(time).min() {
+            None => server.recv().map(Some),
+            Some(time) => server.recv_timeout(time),
+        };
+        while let Some(asked) = self.late.due() {
+            self.give(asked);
+        }
+        Ok(received?.map(|request| self.answer(request)).is_some())
+    }
+
     /// Answers what comes within a time, and until there is a silence.
     fn answer_for(&mut self, time: Duration, server: &Server, silence: Duration) {
         let start = Instant::now();
         let mut last = start;
         while last.elapsed() < silence && start.elapsed() < time {
             // An error of the closed listener is passed over.
-            if let Ok(Some(request)) = server.recv_timeout(silence) {
-                self.answer(request);
+            if let Ok(true) = self.serve(server, Some(silence)) {
                 last = Instant::now();
             }
         }
@@ -79,26 +97,32 @@ impl Responder<'_> {
             let _ = self.sender.send(request, &self.endpoints.ok);
             return;
         }
-        let start = Instant::now();
-        let client = request.remote_addr().copied();
-        let awaits_body = bodies::awaited(&request);
-        if !awaits_body && self.stalled.includes(&request) {
+        let (came, body) = (Instant::now(), Body::of(&request));
+        if body != Body::Awaited && self.stalled.includes(&request) {
             return stalled::discard(request);
         }
         let route = Route::of(request.url());
+        let Fault { fails, delay } = self.endpoints.fault(route, request.method(), body);
+        let asked = Asked { request, came, route, body, fails };
+        if let Some(asked) = self.late.hold(asked, delay) {
+            self.give(asked);
+        }
+    }
+
+    /// Gives the answer to what has been asked, and counts it.
+    fn give(&mut self, asked: Asked) {
+        let answer = self.endpoints.answer(&asked, &self.metrics);
+        let Asked { request, came, route, body, .. } = asked;
+        let (client, status) = (request.remote_addr().copied(), answer.status);
         let method = metrics::method(request.method());
         let request_line = self.access_log.then(|| RequestLine::of(&request));
-
-        let has_body = bodies::announced(&request);
-        let answer = self.endpoints.answer(route, request.method(), has_body, &self.metrics);
-        let status = answer.status;
-        if awaits_body {
+        if body == Body::Awaited {
             bodies::refuse(request, answer.into_owned());
         } else if let Err(error) = self.sender.send(request, &answer) {
             self.stalled.note(client, &error);
         }
 
-        let took = start.elapsed();
+        let took = came.elapsed();
         self.metrics.count(method, route, status, took);
         if let Some(line) = request_line {
             line.log(status, took);

@@ -6,7 +6,6 @@
 
 use std::process;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -17,6 +16,7 @@ use crate::containment::scheduling;
 use crate::log;
 use crate::process::drain::Draining;
 use crate::process::listener::Listener;
+use crate::process::thread;
 
 fn all() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, renewal::SIGNAL].into_iter().collect()
@@ -69,9 +69,5 @@ pub fn heed(
         listener.accept_no_more();
         renewal.begin_anew(draining.left())
     };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(take)
-        .map_err(|error| format!("cannot wait for signals: {error}"))?;
-    Ok(())
+    thread::start(Some("signals"), Box::new(take))
 }

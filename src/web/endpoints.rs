@@ -6,11 +6,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use tiny_http::Method;
 
+use crate::containment::bodies::Body;
 use crate::pod::appinfo::{AppInfo, Pod};
 use crate::pod::labels_file::LabelsFile;
-use crate::pod::variant::Variant;
+use crate::pod::variant::{self, Variant};
 use crate::process::drain::Draining;
 use crate::web::answer::Answer;
+use crate::web::faults::{Fault, Faults};
+use crate::web::late::Asked;
 use crate::web::metrics::Metrics;
 use crate::web::page::{HEADERS, HTML};
 use crate::web::route::Route;
@@ -21,8 +24,11 @@ pub struct Endpoints {
     pod: Pod,
     labels: LabelsFile,
     draining: Arc<Draining>,
+    faults: Faults,
     /// The answer for the labels last seen.
     appinfo: Answer,
+    /// The broken variant's answer for them.
+    failure: Answer,
     page: Answer,
     /// All is well.
     pub ok: Answer,
@@ -33,6 +39,7 @@ impl Endpoints {
     pub fn new(
         variant: &'static Variant,
         labels: LabelsFile,
+        faults: Faults,
         draining: Arc<Draining>,
     ) -> Endpoints {
         #[derive(Serialize)]
@@ -45,23 +52,28 @@ impl Endpoints {
             pod: Pod::from_environment(),
             labels,
             draining,
-            // Never sent: the first look at the labels file replaces it.
+            faults,
+            // Never sent: the first look at the labels file replaces them.
             appinfo: ok.clone(),
+            failure: ok.clone(),
             page: page(),
             ok,
             not_ready: Answer::error(503, "draining: this pod is about to stop"),
         }
     }
 
-    /// The answer to a request. A body comes before all else: no path and no method takes one.
-    pub fn answer(
-        &mut self,
-        route: Route,
-        method: &Method,
-        has_body: bool,
-        metrics: &Metrics,
-    ) -> Cow<'_, Answer> {
-        if has_body {
+    /// What is to be wrong with the next answer to this.
+    pub fn fault(&mut self, route: Route, method: &Method, body: Body) -> Fault {
+        match (route, method, body) {
+            (Route::AppInfo, Method::Get | Method::Head, Body::None) => self.faults.next(),
+            _ => Fault::NONE,
+        }
+    }
+
+    /// The answer to what has been asked. A body comes before all else: no path and no method takes one.
+    pub fn answer(&mut self, asked: &Asked, metrics: &Metrics) -> Cow<'_, Answer> {
+        let (route, method) = (asked.route, asked.request.method());
+        if asked.body != Body::None {
             return Cow::Owned(Answer::error(
                 413,
                 "no path here takes a body: send the request without one",
@@ -73,7 +85,7 @@ impl Endpoints {
         }
         match route {
             Route::Page => Cow::Borrowed(&self.page),
-            Route::AppInfo => Cow::Borrowed(self.appinfo()),
+            Route::AppInfo => Cow::Borrowed(self.appinfo(asked.fails)),
             Route::Readyz if self.draining.has_begun() => Cow::Borrowed(&self.not_ready),
             // The variant has no say in these: a broken canary is alive and ready, else the
             // story would have no errors to show.
@@ -86,19 +98,24 @@ impl Endpoints {
         }
     }
 
-    /// The answer of `/v1/appinfo`, made anew when the labels have changed.
-    fn appinfo(&mut self) -> &Answer {
+    /// The answer of `/v1/appinfo`, its own or the broken variant's, made anew when the labels have
+    /// changed.
+    fn appinfo(&mut self, fails: bool) -> &Answer {
         if let Some(labels) = self.labels.changed() {
             let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
             let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
-            let answer = match (self.variant.behaviour)(facts) {
-                Ok(appinfo) => Answer::json(200, &appinfo),
-                Err(sentence) => Answer::error(500, &sentence),
+            let answer = |told: Result<AppInfo, String>| {
+                let answer = match told {
+                    Ok(appinfo) => Answer::json(200, &appinfo),
+                    Err(sentence) => Answer::error(500, &sentence),
+                };
+                let answer = with_known(answer, "Appinfo-Pod", &self.pod.name);
+                with_known(answer, "Appinfo-Release", &release)
             };
-            let answer = with_known(answer, "Appinfo-Pod", &self.pod.name);
-            self.appinfo = with_known(answer, "Appinfo-Release", &release);
+            self.failure = answer(variant::broken(Err(String::new())));
+            self.appinfo = answer((self.variant.behaviour)(facts));
         }
-        &self.appinfo
+        if fails { &self.failure } else { &self.appinfo }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::web::route::Route;
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The histogram's upper bounds, in microseconds and as Prometheus shows them, in seconds.
-const BOUNDS: [(u64, &str); 16] = [
+const BOUNDS: [(u64, &str); 18] = [
     (10, "0.00001"),
     (25, "0.000025"),
     (50, "0.00005"),
@@ -29,7 +29,9 @@ const BOUNDS: [(u64, &str); 16] = [
     (50_000, "0.05"),
     (100_000, "0.1"),
     (250_000, "0.25"),
+    (500_000, "0.5"),
     (1_000_000, "1"),
+    (2_500_000, "2.5"),
     (5_000_000, "5"),
 ];
 

@@ -10,3 +10,17 @@ mod clients;
 mod generator;
 mod heartbeat;
 mod memory;
+
+#[test]
+fn every_test_that_the_table_of_the_librarys_defects_names_exists() {
+    let table = include_str!("../../src/containment/mod.rs");
+    let named: Vec<_> = table.lines().filter_map(|line| line.split_once("`: `")).collect();
+    assert!(named.len() >= 8, "each defect has a test: {named:?}");
+    for (before, after) in named {
+        let file = before.rsplit('`').next().expect("a file is named");
+        let test = after.split('`').next().expect("a test is named");
+        let text = std::fs::read_to_string(common::repository().join("tests").join(file))
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(text.contains(&format!("fn {test}()")), "{file} has no test {test}");
+    }
+}

@@ -6,7 +6,11 @@ mod labels;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use labels::parse;
+/// What is read from a text, by key. (That it is sorted shows in the answers.)
+fn parse(text: &str) -> BTreeMap<String, String> {
+    labels::parse(text).into_iter().collect()
+}
+
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
