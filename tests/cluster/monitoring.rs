@@ -390,3 +390,21 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
     let (up, expected): (BTreeSet<_>, BTreeSet<_>) = (up.collect(), expected.collect());
     assert_eq!(up, expected, "each pod is one target, labelled with what tells it apart");
 }
+/// As in the tutorial's excursion: a canary that is right most of the time, and quick.
+#[test]
+fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
+    if !have(&["prometheus"]) {
+        return;
+    }
+    let a_little_bad =
+        [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
+    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad);
+    canary.eventually("it errs in 8 of 100 answers", ERROR_SHARE, |stable, canary| {
+        stable == 0.0 && (0.07..0.09).contains(&canary)
+    });
+    canary.eventually("it takes 300 ms at times", P99, |stable, canary| {
+        stable < 0.1 && (0.25..0.5).contains(&canary)
+    });
+    canary.alert("CanaryFailing");
+    canary.alert("CanarySlow");
+}
