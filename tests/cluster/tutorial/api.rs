@@ -155,7 +155,7 @@ pub fn table(answer: &Value) -> Value {
     })
 }
 
-/// Merges a patch: objects key by key, lists item by item as their names say.
+/// Merges a strategic patch: objects key by key, lists item by item as their names say.
 pub fn merge(object: &mut Value, patch: &Value) {
     match (object, patch) {
         (Value::Object(object), Value::Object(patch)) => {
@@ -165,8 +165,12 @@ pub fn merge(object: &mut Value, patch: &Value) {
         }
         (Value::Array(items), Value::Array(patches)) => {
             for patch in patches {
-                let named = items.iter_mut().find(|item| item["name"] == patch["name"]);
-                merge(named.expect("the tutorial adds no items"), patch);
+                let named = items.iter().position(|item| item["name"] == patch["name"]);
+                match named {
+                    Some(index) if patch["$patch"] == "delete" => _ = items.remove(index),
+                    Some(index) => merge(&mut items[index], patch),
+                    None => items.push(patch.clone()),
+                }
             }
         }
         (object, patch) => *object = patch.clone(),

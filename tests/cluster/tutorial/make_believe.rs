@@ -280,8 +280,9 @@ impl Cluster {
         let mut start = Start::new().arg("--labels").arg(labels.file());
         start = start.env("APPINFO_VARIANT", variant(container["image"].as_str().unwrap()));
         for variable in container["env"].as_array().unwrap() {
-            let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str().unwrap();
-            let value = pod.pointer(&format!("/{}", field.replace('.', "/"))).expect("a field");
+            let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
+            let field = field.map(|field| format!("/{}", field.replace('.', "/")));
+            let value = field.map_or(&variable["value"], |field| pod.pointer(&field).unwrap());
             start = start.env(variable["name"].as_str().unwrap(), value.as_str().unwrap());
         }
         let appinfo = start.spawn();

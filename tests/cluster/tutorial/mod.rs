@@ -97,8 +97,8 @@ fn every_command_names_what_exists() {
                 check_files(&words[3..]);
             }
             "docker" => check_images(words.last().unwrap()),
-            "clear" | "echo" | "env" | "gcloud" | "grep" | "kind" | "seq" | "sleep" | "sort"
-            | "true" | "uniq" => {}
+            "awk" | "clear" | "echo" | "env" | "gcloud" | "grep" | "kind" | "seq" | "sleep"
+            | "sort" | "tr" | "true" | "uniq" => {}
             other => panic!("line {line}: nothing here checks what {other} names"),
         }
     }
@@ -140,6 +140,9 @@ fn check_kubectl(line: usize, words: &[&str], all_words: &BTreeSet<String>) {
             assert!(all_words.contains(&made), "line {line}: nothing makes the pod {name}");
         } else if let Some(container) = word.strip_prefix("--container=") {
             assert!(images().contains_key(container), "line {line}: no container {container}");
+        } else if words.starts_with(&["kubectl", "set", "env"]) && word.starts_with("APPINFO_") {
+            let variable = word.trim_end_matches('-').split('=').next().unwrap();
+            assert!(help().contains(&format!("[{variable};")), "line {line}: no {variable}");
         } else if let Some((container, image)) = word.split_once('=').filter(|_| words[1] == "set")
         {
             assert!(images().contains_key(container), "line {line}: no container {container}");
@@ -190,7 +193,7 @@ fn every_name_in_the_prose_exists() {
         if let Some((_, value)) = label {
             assert!(label_values.contains(value), "no pod has the label {code}");
         }
-        if code.starts_with("release:http") || code == "CanaryFailing" {
+        if code.starts_with("release:http") || code.starts_with("Canary") {
             assert!(rules().contains(&code), "there is no rule {code}");
         }
         if code.starts_with("http_") || code.starts_with("appinfo_") || code.starts_with("process_")
@@ -253,10 +256,14 @@ fn the_table_of_images_is_what_the_manifests_deploy() {
     assert_eq!(tags, images()["appinfo-containers"]);
 }
 
+fn help() -> String {
+    let help = Start::new().without_listen().args("--help").output();
+    String::from_utf8(help.stdout).unwrap()
+}
+
 #[test]
 fn the_table_of_settings_is_what_the_help_says() {
-    let help = Start::new().without_listen().args("--help").output();
-    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help();
     let rows = readme::table("flag").concat().join(" ");
     for names in ["--[a-z][a-z-]+", "APPINFO_[A-Z_]+"] {
         // `--flag value` is how the text speaks of any flag.
