@@ -12,7 +12,7 @@ use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use crate::common::{Folder, Start, eventually, have, repository, run};
-use crate::objects::{self, all, all_files, id, named, of_kind};
+use crate::objects::{self, all, all_files, id, leaves, named, of_kind};
 
 const STABLE: &str = "manifests/appinfo.yaml";
 const BROKEN: &str = "manifests/canary/broken.yaml";
@@ -178,18 +178,6 @@ const DEMANDED: [&str; 5] = [
     "/spec/securityContext/runAsNonRoot=true",
     "/spec/securityContext/seccompProfile/type=RuntimeDefault",
 ];
-
-/// Every value as `/path/to/it=value`; what stands in a list has the list's path.
-fn leaves(path: &str, value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().flat_map(|(key, value)| leaves(&format!("{path}/{key}"), value)).collect()
-        }
-        Value::Array(items) => items.iter().flat_map(|item| leaves(path, item)).collect(),
-        Value::String(text) => vec![format!("{path}={text}")],
-        other => vec![format!("{path}={other}")],
-    }
-}
 
 #[test]
 fn pods_say_what_the_strictest_policy_demands_and_nothing_that_could_loosen_it() {

@@ -410,6 +410,5 @@ fn pod_template_hash(template: &Value) -> String {
 /// The variant in an image, as README.md's table has it.
 fn variant(image: &str) -> String {
     let rows = readme::table("image");
-    let row = rows.iter().find(|row| row[0].replace('`', "") == image).expect("the image is known");
-    row[1].replace('`', "")
+    rows.iter().find(|row| row[0] == image).expect("the image is known")[1].clone()
 }

@@ -1,6 +1,8 @@
 //! README.md as a script: its command blocks, what it shows of their output, and the notes that
 //! a reader does not see.
 
+use regex_lite::Regex;
+
 use crate::common;
 
 /// What README.md says to do, and to the runner alone.
@@ -40,40 +42,19 @@ pub fn text() -> String {
 }
 
 /// The lines that are neither in a fenced block nor a note.
-pub fn prose() -> Vec<String> {
-    let mut fenced = false;
-    let is_prose = |line: &&str| {
-        let fence = line.starts_with("```");
-        fenced ^= fence;
-        !fence && !fenced && !line.starts_with("<!--")
-    };
-    text().lines().filter(is_prose).map(str::to_owned).collect()
+pub fn prose() -> String {
+    let hidden = Regex::new(r"(?ms)^```.*?^```$|^<!--.*?-->$").expect("the pattern is right");
+    hidden.replace_all(&text(), "").into_owned()
 }
 
-/// Every `code` in the prose.
-pub fn inline_code() -> Vec<String> {
-    let prose = prose().join("\n");
-    prose.split('`').skip(1).step_by(2).map(|code| code.replace('\n', " ")).collect()
-}
-
-/// The fenced blocks of a language.
-pub fn blocks(language: &str) -> Vec<String> {
-    let text = text();
-    let fenced = text.split("\n```").skip(1).step_by(2);
-    let of_language = fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
-    of_language.map(|block| format!("{block}\n")).collect()
-}
-
-/// The rows of the table whose header begins with this cell, each cut into its cells.
+/// The rows of the table whose header begins with this cell, each cut into its cells, without the
+/// backticks.
 pub fn table(first_header: &str) -> Vec<Vec<String>> {
-    let prose = prose();
-    let cells = |line: &String| {
-        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
-    };
-    let mut lines =
-        prose.iter().skip_while(|line| !line.starts_with(&format!("| {first_header} |")));
-    assert!(lines.next().is_some(), "README.md has a table that begins with {first_header:?}");
-    lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect()
+    let prose = prose().replace('`', "");
+    let (_, table) = prose.split_once(&format!("\n| {first_header} | ")).expect("it has the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect();
+    rows.map(cells).collect()
 }
 
 /// The whole script. Panics with the line where README.md breaks its own rules.
