@@ -1,6 +1,5 @@
 //! How kubectl and the Kubernetes API speak to each other, as far as the tutorial goes.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -46,25 +45,17 @@ impl Request {
         Some(value.replace("%3D", "=").replace("%2C", ","))
     }
 
+    /// The answer ends with the connection: when this request is dropped.
     pub fn respond(&self, status: u16, body: &str) {
-        let length = body.len();
-        let mut client = &self.client;
+        let head = format!("HTTP/1.1 {status} Made Up\r\nContent-Type: application/json");
         // kubectl may have ended meanwhile.
-        let _ = write!(
-            client,
-            "HTTP/1.1 {status} Made Up\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
+        let _ = write!(&self.client, "{head}\r\nConnection: close\r\n\r\n{body}");
     }
 
     /// Begins an answer that ends when the client goes away.
     pub fn respond_without_end(&self, body: &str) {
-        let mut client = &self.client;
-        let _ = write!(
-            client,
-            "HTTP/1.1 200 Made Up\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
-        );
-        let _ = client.read(&mut [0]);
+        self.respond(200, body);
+        let _ = (&self.client).read_exact(&mut [0]);
     }
 }
 
@@ -91,16 +82,6 @@ pub fn discovery(path: &str) -> Option<Value> {
         let resources: Vec<_> = resources.iter().map(resource).collect();
         json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources})
     };
-    // All that kubectl looks for in it: whether the server checks the fields of objects itself.
-    let openapi = |group: &str, version: &str, kinds: &[&str]| {
-        let paths = kinds.iter().map(|kind| {
-            let kind = json!({"group": group, "version": version, "kind": kind});
-            let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
-            let patch = json!({"parameters": parameters, "x-kubernetes-group-version-kind": kind});
-            (format!("/{}", kind["kind"]), json!({"patch": patch}))
-        });
-        json!({"openapi": "3.0.0", "paths": paths.collect::<BTreeMap<_, _>>()})
-    };
     let apps = json!({"groupVersion": "apps/v1", "version": "v1"});
     let groups = json!([{"name": "apps", "versions": [apps], "preferredVersion": apps}]);
     Some(match path {
@@ -115,12 +96,6 @@ pub fn discovery(path: &str) -> Option<Value> {
             let scale = ("deployments/scale", "Scale", true);
             resources("apps/v1", &[("deployments", "Deployment", true), scale])
         }
-        "/openapi/v3" => {
-            let at = |path: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}")});
-            json!({"paths": {"api/v1": at("api/v1"), "apis/apps/v1": at("apis/apps/v1")}})
-        }
-        "/openapi/v3/api/v1" => openapi("", "v1", &["Service", "Namespace"]),
-        "/openapi/v3/apis/apps/v1" => openapi("apps", "v1", &["Deployment"]),
         _ => return None,
     })
 }
