@@ -18,13 +18,13 @@
 //! from here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what
 //! needs images of other registries.
 
-mod api;
+pub mod api;
 mod likeness;
 mod load;
 mod make_believe;
 mod namespace;
 mod player;
-mod readme;
+pub mod readme;
 
 use std::collections::BTreeSet;
 use std::process::Command;
