@@ -1,5 +1,6 @@
 //! The manifests as Kubernetes reads them: a list of objects.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -50,4 +51,22 @@ pub fn id(object: &Value) -> String {
 pub fn named(name: &str) -> Value {
     let object = all().into_iter().find(|object| id(object) == name);
     object.unwrap_or_else(|| panic!("there is no {name}"))
+}
+
+/// Every value as `/path/to/it=value`; what stands in a list has the list's path.
+pub fn leaves(path: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, value)| leaves(&format!("{path}/{key}"), value)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| leaves(path, item)).collect(),
+        Value::String(text) => vec![format!("{path}={text}")],
+        other => vec![format!("{path}={other}")],
+    }
+}
+
+/// What stands at a place in any manifest: the rest of each leaf that begins so.
+pub fn told(place: &str) -> BTreeSet<String> {
+    let leaves = all().into_iter().flat_map(|object| leaves("", &object));
+    leaves.filter_map(|leaf| leaf.strip_prefix(place).map(str::to_owned)).collect()
 }

@@ -4,7 +4,7 @@
 //! kube-proxy does, and learns a moment late that a pod ends.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 use super::api::{Request, discovery, failure, merge, table};
 use super::namespace::Access;
-use super::readme;
-use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
+use crate::common::{self, Folder};
+use crate::pod::Pod;
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.
@@ -39,17 +39,10 @@ pub struct Cluster {
 struct State {
     /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
     objects: BTreeMap<String, Value>,
-    /// What runs, by the paths of the pods.
-    pods: BTreeMap<String, Pod>,
+    /// What runs, by the paths of the pods, and whether it gets connections.
+    pods: BTreeMap<String, (Pod, bool)>,
     /// The ports of the clients that a node has refused.
     refused: Vec<u16>,
-}
-
-struct Pod {
-    appinfo: Appinfo,
-    labels: DownwardApi,
-    /// Whether it gets connections.
-    endpoint: bool,
 }
 
 impl Cluster {
@@ -209,8 +202,8 @@ impl Cluster {
             let object = state.objects.get_mut(path)?;
             merge(object, patch);
             let object = object.clone();
-            if let Some(pod) = state.pods.get_mut(path) {
-                pod.labels.swap(labels_file(&object["metadata"]["labels"]));
+            if let Some((pod, _)) = state.pods.get_mut(path) {
+                pod.relabel(&object);
             }
             object
         };
@@ -274,25 +267,11 @@ impl Cluster {
         pod["metadata"]["labels"]["pod-template-hash"] = json!(hash);
         pod["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": owner}]);
-        let container = &pod["spec"]["containers"][0];
-
-        let labels = DownwardApi::with(labels_file(&pod["metadata"]["labels"]));
-        let mut start = Start::new().arg("--labels").arg(labels.file());
-        start = start.env("APPINFO_VARIANT", variant(container["image"].as_str().unwrap()));
-        for variable in container["env"].as_array().unwrap() {
-            let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
-            let field = field.map(|field| format!("/{}", field.replace('.', "/")));
-            let value = field.map_or(&variable["value"], |field| pod.pointer(&field).unwrap());
-            start = start.env(variable["name"].as_str().unwrap(), value.as_str().unwrap());
-        }
-        let appinfo = start.spawn();
-        let probe = container["readinessProbe"]["httpGet"]["path"].as_str().unwrap();
-        assert_eq!(appinfo.get(probe).status, 200, "a pod gets ready");
-
+        let process = Pod::start(&pod);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let mut state = self.state();
         state.objects.insert(path.clone(), pod);
-        state.pods.insert(path, Pod { appinfo, labels, endpoint: true });
+        state.pods.insert(path, (process, true));
     }
 
     /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
@@ -301,14 +280,14 @@ impl Cluster {
         let mut state = self.state();
         state.objects.get_mut(pod).expect("it is there")["metadata"]["deletionTimestamp"] =
             json!("2026-11-22T00:00:00Z");
-        state.pods[pod].appinfo.signal(15);
+        state.pods[pod].0.appinfo.signal(15);
         drop(state);
         thread::spawn(move || {
             thread::sleep(ENDPOINTS_LAG);
-            cluster.state().pods.entry(path.clone()).and_modify(|pod| pod.endpoint = false);
+            cluster.state().pods.entry(path.clone()).and_modify(|(_, endpoint)| *endpoint = false);
             common::eventually("an ended pod is gone", || {
                 match cluster.state().pods.get_mut(&path) {
-                    Some(pod) => (!pod.appinfo.is_alive()).then_some(()),
+                    Some((pod, _)) => (!pod.appinfo.is_alive()).then_some(()),
                     None => Some(()),
                 }
             });
@@ -334,14 +313,12 @@ impl Cluster {
         let state = self.state();
         let service = state.objects.values().find(|object| object["kind"] == "Service")?;
         let selector = service["spec"]["selector"].as_object()?;
-        let selected = state.pods.iter().filter(|(path, pod)| {
+        let selected = state.pods.iter().filter(|(path, (_, endpoint))| {
             let labels = &state.objects[*path]["metadata"]["labels"];
-            pod.endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
+            *endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
         });
-        let addresses: Vec<_> = selected.map(|(_, pod)| pod.appinfo.address).collect();
-        // The standard library's one source of chance: the keys of its hash maps.
-        let dice = RandomState::new().hash_one(0) as usize;
-        addresses.get(dice % addresses.len().max(1)).copied()
+        let addresses: Vec<_> = selected.map(|(_, (pod, _))| pod.appinfo.address).collect();
+        fastrand::choice(addresses)
     }
 
     /// Opens a port that leads each connection to some pod of the Service.
@@ -365,7 +342,7 @@ impl Cluster {
     fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
         let named = |state: MutexGuard<'_, State>| {
             let (_, pod) = state.pods.iter().find(|(path, _)| path.ends_with(pod))?;
-            Some(pod.appinfo.address)
+            Some(pod.0.appinfo.address)
         };
         let address = named(self.state()).expect("the pod is there");
         let (local, remote) = ports.split_once(':').expect("two ports");
@@ -393,23 +370,9 @@ fn forward(listener: &TcpListener, mut target: impl FnMut(SocketAddr) -> Option<
     }
 }
 
-/// The labels as the kubelet writes them into a downward API volume.
-fn labels_file(labels: &Value) -> String {
-    let labels = labels.as_object().expect("labels are an object");
-    let lines: BTreeMap<_, _> = labels.iter().collect();
-    lines.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
-}
-
 /// What Kubernetes calls a Deployment's template, so that its pods can be told from older ones.
 fn pod_template_hash(template: &Value) -> String {
     let mut hasher = DefaultHasher::new();
     template.to_string().hash(&mut hasher);
     format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
-}
-
-/// The variant in an image, as README.md's table has it.
-fn variant(image: &str) -> String {
-    let rows = readme::table("image");
-    let row = rows.iter().find(|row| row[0].replace('`', "") == image).expect("the image is known");
-    row[1].replace('`', "")
 }
