@@ -37,6 +37,9 @@ const AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 const BUSY: Duration = Duration::from_millis(25);
 const HURRY: Duration = Duration::from_millis(5);
 
+/// How long to go on answering before it begins anew, where it holds no more threads than usual.
+const QUEUED_ANSWERS: Duration = Duration::from_millis(100);
+
 /// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
 const FEW: u64 = 100;
 const WHILE: Duration = Duration::from_secs(15);
@@ -102,14 +105,13 @@ pub fn watch(
     let look = move || {
         scheduling::wake_at_once();
         let (mut since, mut before) = (Instant::now(), requests());
-        // Asked twice, the new self would begin anew once more: so the thread ends then.
-        renewal::ask(loop {
+        let (threads, memory) = loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
             let held = memory + threads * THREAD;
             let is_much = memory > MUCH || threads > MANY;
             let was_leisure = since.elapsed() >= WHILE && requests() - before < FEW;
             if held > MOST || memory > MOST_MEMORY || is_much && was_leisure {
-                break format!("it held {threads} threads and {} MiB of memory", memory >> 20);
+                break (threads, memory);
             }
             if !is_much || since.elapsed() >= WHILE {
                 (since, before) = (Instant::now(), requests());
@@ -118,7 +120,12 @@ pub fn watch(
             if !is_much {
                 let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
             }
-        });
+        };
+        // What is queued grows more slowly than threads do: there is time to answer what waits in it.
+        let last_answers = if threads > MANY { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
+        let why = format!("it held {threads} threads and {} MiB of memory", memory >> 20);
+        // Asked twice, the new self would begin anew once more: so this thread ends here.
+        renewal::ask(why, last_answers);
     };
     thread::start(Some("footprint"), Box::new(look))
 }

@@ -113,8 +113,8 @@ impl Heartbeat {
                 && silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP
             {
                 let seconds = GIVE_UP.as_secs();
-                renewal::ask(format!("no request came through for {seconds} seconds ({error})"));
-                return;
+                let why = format!("no request came through for {seconds} seconds ({error})");
+                return renewal::ask(why, renewal::LAST_ANSWERS);
             }
             // A new thread has served us, so all others were held: perhaps it has gone on to a
             // connection that waited, and there are more of them. Or it has gone on to one that
