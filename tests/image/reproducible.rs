@@ -2,18 +2,18 @@
 
 use std::env;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::engines::{Engine, Images};
 use crate::common::{Folder, MUSL_TARGET, have, repository, run, skip};
-use crate::recipes::executable;
+use crate::recipes::{executable, path_without_cargo};
 use sha2::{Digest, Sha256};
 
-/// Builds in two fresh clones, in folders of names that differ in length, by people whose `umask`
-/// and home folder differ.
+/// Builds in fresh clones, in folders of names that differ in length, by people whose `umask` and
+/// home folder differ, and of whom one has no cargo.
 #[test]
-#[ignore = "compiles everything twice"]
+#[ignore = "compiles everything three times"]
 fn another_folder_and_home_give_the_same_binary_layer_and_image() {
     if !have(&["just", "git"]) {
         return;
@@ -33,17 +33,23 @@ PATH=${PATH#*:} exec docker "$@""#;
     let other_cargo_home = folder.path().join("other cargo home");
     symlink(&cargo_home, &other_cargo_home).expect("a symlink can be made");
 
-    let build = |name: &str, umask: &str, cargo_home: &PathBuf| {
+    let clone = |name: &str| {
         let clone = folder.path().join(name);
         run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(&clone));
+        clone
+    };
+    let digest = |clone: &Path| {
+        let binary = clone.join("target").join(MUSL_TARGET).join("release/appinfo");
+        format!("{:x}", Sha256::digest(std::fs::read(binary).expect("the binary is there")))
+    };
+    let build = |name: &str, umask: &str, cargo_home: &Path| {
+        let clone = clone(name);
         let just = |arguments: &str| {
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("umask {umask} && just {arguments}")]).current_dir(&clone);
             run(shell.env("CARGO_HOME", cargo_home).env("PATH", &path))
         };
         just("build");
-        let binary = clone.join("target").join(MUSL_TARGET).join("release/appinfo");
-        let binary = std::fs::read(binary).expect("the binary is there");
         let engines = ["docker", "podman"].into_iter().filter_map(Engine::of);
         let images = engines.map(|engine| {
             let images = Images::none(engine);
@@ -54,10 +60,23 @@ PATH=${PATH#*:} exec docker "$@""#;
                 (engine.name() == "podman").then(|| engine.inspect(&image)["Digest"].take());
             (engine, engine.layers(&image), digest)
         });
-        (format!("{:x}", Sha256::digest(binary)), images.collect::<Vec<_>>())
+        let images: Vec<_> = images.collect();
+        (digest(&clone), images)
     };
-    assert_eq!(
-        build("here", "022", &cargo_home),
-        build("in a folder/with a much longer name", "077", &other_cargo_home)
-    );
+    let here = build("here", "022", &cargo_home);
+    assert_eq!(here, build("in a folder/with a much longer name", "077", &other_cargo_home));
+
+    // By somebody who has no cargo, in what passes for a container: another home.
+    let container = r#"while [ "$1" != bash ]; do shift; done
+RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} PATH=$REAL_PATH HOME=$CONTAINER exec "$@""#;
+    let programs = folder.path().join("engine");
+    executable(&programs.join("docker"), container);
+    let clone = clone("without cargo");
+    let home = folder.path().join("container");
+    std::fs::create_dir(&home).expect("a folder can be made");
+    let mut just = Command::new("just");
+    just.args(["ENGINE=docker", "build"]).current_dir(&clone);
+    just.env("PATH", path_without_cargo(&programs)).env("REAL_PATH", path);
+    run(just.env("CONTAINER", &home).env("CARGO_HOME", other_cargo_home));
+    assert_eq!(here.0, digest(&clone));
 }
