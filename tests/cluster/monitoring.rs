@@ -70,12 +70,8 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 #[test]
 fn prometheus_discovers_the_pods_of_its_own_namespace() {
     let config: Value = serde_saphyr::from_str(&config("prometheus.yml")).expect("it is YAML");
-    let jobs = config["scrape_configs"].as_array().expect("it has jobs");
-    assert_eq!(jobs.len(), 1);
-    assert_eq!(
-        jobs[0]["kubernetes_sd_configs"],
-        json!([{"role": "pod", "namespaces": {"own_namespace": true}}])
-    );
+    let discovery = &config["scrape_configs"][0]["kubernetes_sd_configs"];
+    assert_eq!(*discovery, json!([{"role": "pod", "namespaces": {"own_namespace": true}}]));
 }
 
 #[test]

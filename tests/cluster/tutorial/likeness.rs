@@ -50,27 +50,18 @@ fn plain_line(line: &str) -> String {
 /// In any order; but where three dots stand for any lines, in the order shown.
 fn same_lines(shown: &[String], printed: &[String]) -> bool {
     if shown.iter().any(|line| line == "...") {
-        return same_in_order(shown, printed);
+        let line = |line: &String| match line.as_str() {
+            "..." => "(?:.*\n)*".to_owned(),
+            line => regex_lite::escape(line) + "\n",
+        };
+        let pattern = format!("^{}$", shown.iter().map(line).collect::<String>());
+        let printed: String = printed.iter().map(|line| format!("{line}\n")).collect();
+        return Regex::new(&pattern).expect("the pattern is right").is_match(&printed);
     }
-    let sorted = |lines: &[String]| {
-        let mut lines = lines.to_vec();
-        lines.sort();
-        lines
-    };
-    sorted(shown) == sorted(printed)
-}
-
-fn same_in_order(shown: &[String], printed: &[String]) -> bool {
-    match (shown.split_first(), printed.split_first()) {
-        (None, None) => true,
-        (Some((dots, rest)), _) if dots == "..." => {
-            (0..=printed.len()).any(|skipped| same_in_order(rest, &printed[skipped..]))
-        }
-        (Some((line, shown)), Some((other, printed))) => {
-            line == other && same_in_order(shown, printed)
-        }
-        _ => false,
-    }
+    let [mut shown, mut printed] = [shown, printed].map(<[String]>::to_vec);
+    shown.sort();
+    printed.sort();
+    shown == printed
 }
 
 /// What `uniq -c` prints: how often each line came, sorted by line. None if it is something else.
