@@ -4,14 +4,18 @@ set positional-arguments
 
 # What may be given before a recipe's name, as in `just ENGINE=podman images`:
 
-# the behaviour that `just image` builds: baseline, broken or namespace
-VARIANT := "baseline"
+# the variant that `just image` builds
+VARIANT := replace_regex(variants, " .*", "")
 # the images' name without its tag (or in the environment: APPINFO_REPOSITORY)
 REPOSITORY := env("APPINFO_REPOSITORY", "localhost/appinfo")
 # docker or podman (or in the environment: ENGINE); empty: docker where its daemon answers, else podman
 ENGINE := env("ENGINE", "")
 # what the image is to run on, amd64 or arm64; this machine's own unless given
 ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" } else { arch() }
+
+# The program's variants, each in an image of its own; the first one's tag is 1.
+variants := "baseline broken namespace"
+tags := shell("set -- $1; seq -s ' ' $#", variants)
 
 # This program once more, told the same, for a recipe that needs another one midway.
 just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
@@ -21,6 +25,7 @@ manual:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
     @echo
     @echo "Before the recipe's name, variables: VARIANT={{ VARIANT }} REPOSITORY={{ REPOSITORY }} ENGINE=docker|podman ARCH={{ ARCH }}"
+    @echo "The variants, in the order of their tags: {{ variants }}"
 
 # Start the program here: `just run`, `just run --variant broken`
 [group("develop")]
@@ -43,7 +48,7 @@ lint:
 bench *arguments:
     cargo bench --locked "$@"
 
-# Remove target/ and the three images
+# Remove target/ and the images
 [group("develop")]
 clean:
     #!/usr/bin/env bash
@@ -51,7 +56,7 @@ clean:
     cargo clean
     # Without an engine there are no images either.
     engine=$({{ just }} engine 2>/dev/null) || exit 0
-    for tag in 1 2 3; do
+    for tag in {{ tags }}; do
         image={{ quote(REPOSITORY) }}:$tag
         if "$engine" image inspect "$image" >/dev/null 2>&1; then
             "$engine" image rm "$image"
@@ -101,8 +106,8 @@ image variant=VARIANT:
         # Without attestations an image is one manifest, which every cluster can load. The date
         # goes into the image's configuration (BuildKit only).
         docker) build=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 docker build) ;;
-        # podman 4 takes a step from its cache though a build argument in it has changed.
-        podman) build=(podman build --no-cache --timestamp 0) ;;
+        # Else podman 4 takes a step from its cache though a build argument in it has changed.
+        podman) build=(podman build --layers=false --timestamp 0) ;;
     esac
     built=nothing
     if {{ just }} from-containerfile "$variant" "${build[@]}" --quiet --tag "$image" \
@@ -120,12 +125,13 @@ image variant=VARIANT:
     esac
     echo "$image is $variant for linux/$arch, in $engine"
 
-# Build the three images: baseline is tag 1, broken 2, namespace 3
+# Build the images of all variants, with the tags 1, 2 and so on
 [group("image")]
 [no-exit-message]
-images: (image "baseline") (image "broken") (image "namespace")
+images:
+    @for variant in {{ variants }}; do {{ just }} image "$variant" || exit; done
 
-# Build the three images for amd64 and arm64 and push them as REGISTRY/appinfo:1, :2, :3
+# Build the images for amd64 and arm64 and push them as REGISTRY/appinfo:1 and so on
 [group("image")]
 [no-exit-message]
 push registry:
@@ -152,13 +158,13 @@ push registry:
     fi
     # What was made here for the push alone goes with it, also when it fails.
     forget() {
-        for tag in 1 2 3; do
+        for tag in {{ tags }}; do
             podman manifest rm "localhost/appinfo-all:$tag"
             podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
         done >/dev/null 2>&1 || true
     }
     if [ "$engine" = podman ]; then trap forget EXIT; fi
-    for variant in baseline broken namespace; do
+    for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
         if [ "$engine" = docker ]; then
@@ -223,7 +229,8 @@ load context="":
     fi
     {{ just }} images
     # An archive, because these programs find docker's images by name, but not podman's.
-    images=({{ quote(REPOSITORY) }}:{1,2,3})
+    images=()
+    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
     rm -f "$archive"
     case $engine in
         docker) docker save --output "$archive" "${images[@]}" ;;
@@ -269,17 +276,19 @@ engine:
         *) echo "just: ENGINE is \""{{ quote(ENGINE) }}"\", but it can be docker or podman only." >&2; exit 1 ;;
     esac
 
-# The image tag of a variant.
+# The image tag of a variant: its place among them.
 [no-exit-message]
 [private]
 tag variant:
     #!/usr/bin/env bash
-    case $1 in
-        baseline) echo 1 ;;
-        broken) echo 2 ;;
-        namespace) echo 3 ;;
-        *) echo "just: there is no variant \"$1\": it can be baseline, broken or namespace." >&2; exit 1 ;;
-    esac
+    tag=0
+    for known in {{ variants }}; do
+        tag=$((tag + 1))
+        if [ "$1" = "$known" ]; then echo "$tag"; exit; fi
+    done
+    echo "just: there is no variant \"$1\": it can be" \
+        "{{ replace_regex(replace(variants, " ", ", "), ", ([^,]*)$", " or $1") }}." >&2
+    exit 1
 
 # Runs a build command of docker or podman, with the arguments that every one needs added.
 [no-exit-message]

@@ -21,7 +21,7 @@ mod server;
 mod table;
 mod wrk;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -236,9 +236,11 @@ fn measure_held_connections(servers: &[Server], table: &mut Table) -> Result<(),
     Ok(())
 }
 
-/// Shows on stderr what is being measured, in one line that the next one replaces.
+/// Shows on a terminal what is being measured, in one line that the next one replaces.
 fn progress(what: &str) {
     let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "\r\x1b[K{what}");
-    let _ = stderr.flush();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{what}");
+        let _ = stderr.flush();
+    }
 }

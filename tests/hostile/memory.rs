@@ -15,7 +15,7 @@ use rustix::process::getuid;
 use socket2::SockRef;
 
 use crate::attack::{self, Bystander, Holdings, Served, connect_from};
-use crate::common::engines::Engine;
+use crate::common::engines::{Container, Engine, Images};
 use crate::common::{self, Appinfo, Start, eventually};
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
@@ -244,15 +244,14 @@ fn bears_all_in_a_container(engine: &'static str) {
     let Some(engine) = Engine::of(engine) else { return };
     // All the time: there may be a limit on the threads of that user in both engines together.
     let _turn = attack::alone();
-    let repository = format!("localhost/appinfo-test-{}", process::id());
-    let _image = engine.image(&repository, "baseline");
-    let id = engine.run(&format!(
-        "run --detach --memory {LIMIT} --memory-swap {LIMIT} --read-only --cap-drop ALL \
-         --security-opt no-new-privileges --user 65532:65532 {repository}:1"
-    ));
-    let container = Removed(engine, id);
-    let state = || engine.inspect(&container.1)["State"].clone();
-    let address = engine.inspect(&container.1)["NetworkSettings"]["IPAddress"].clone();
+    let images = Images::of(engine, "image baseline");
+    let options = format!(
+        "--memory {LIMIT} --memory-swap {LIMIT} --read-only --cap-drop ALL \
+         --security-opt no-new-privileges --user 65532:65532"
+    );
+    let container = Container::start(engine, &format!("{options} {}", images.name(1)));
+    let state = || container.inspect()["State"].clone();
+    let address = container.inspect()["NetworkSettings"]["IPAddress"].clone();
     let address = format!("{}:8080", address.as_str().expect("it has an address"));
     let address = address.parse().expect("an address");
     let healthz = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -266,13 +265,4 @@ fn bears_all_in_a_container(engine: &'static str) {
     assert_eq!(eventually("it answers", answers).status, 200);
     let state = state();
     assert_eq!((&state["Running"], &state["Pid"]), (&true.into(), &pid), "{state}");
-}
-
-/// A container that is removed when dropped.
-struct Removed(Engine, String);
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = self.0.command("rm --force").arg(&self.1).output();
-    }
 }
