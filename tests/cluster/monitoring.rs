@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use crate::common::pod::Pod;
 use crate::common::{Answer, DEADLINE, Folder, Start, eventually, exchange, have, repository};
 use crate::objects::named;
-use crate::pod::Pod;
+use crate::pod;
 use crate::tutorial::api::merge;
 use serde_json::{Value, json};
 
@@ -233,7 +234,7 @@ fn start(deployment: &str, number: usize, variables: &[(&str, &str)]) -> (Value,
     pod["metadata"]["namespace"] = "default".into();
     let env = pod["spec"]["containers"][0]["env"].as_array_mut().expect("it has variables");
     env.extend(variables.iter().map(|(name, value)| json!({"name": name, "value": value})));
-    let process = Pod::start(&pod);
+    let process = pod::start(&pod);
     (pod, process)
 }
 
