@@ -79,11 +79,8 @@ impl Load {
         if lost.is_empty() {
             return Ok(answered);
         }
-        let all = lost.join("\n");
-        Err(format!(
-            "{} requests were lost beside {answered} answered:\n{all}\n{HINTS}",
-            lost.len()
-        ))
+        let (count, first) = (lost.len(), lost[..lost.len().min(20)].join("\n"));
+        Err(format!("{count} requests were lost beside {answered} answered:\n{first}\n{HINTS}"))
     }
 }
 
