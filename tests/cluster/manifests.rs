@@ -73,30 +73,14 @@ fn kubernetes_schemas_old_and_new_accept_every_manifest() {
     }
 }
 
-/// What checkov complains of in every cluster's manifests, and we do on purpose.
-const ON_PURPOSE: [(&str, &str); 6] = [
-    ("CKV_K8S_11", "no limit on CPU: it would slow answers down on a node that has time to spare"),
-    ("CKV_K8S_15", "the image that was loaded will do: no registry has it"),
-    ("CKV_K8S_21", "no namespace is named, so that they work in any"),
-    ("CKV_K8S_38", "Prometheus needs a token, to find the pods; no other has one, tested below"),
-    ("CKV_K8S_43", "tags, not digests: the story's images are built by whoever plays it"),
-    ("CKV2_K8S_6", "no network policy: the tutorial's Service is for everybody"),
-];
-
-/// What checkov, a linter, finds in the YAML files of a folder: file and check.
+/// What checkov, a linter, finds in the YAML files of a folder: file and check. What it is told not
+/// to mind stands in checkov.yaml.
 fn complaints(folder: &Path) -> BTreeSet<(String, String)> {
     let mut checkov = Command::new("checkov");
-    checkov.args([
-        "--framework",
-        "kubernetes",
-        "--skip-download",
-        "--soft-fail",
-        "--output",
-        "json",
-    ]);
-    checkov.args(["--skip-check", &ON_PURPOSE.map(|(check, _)| check).join(",")]);
-    let report: Value =
-        serde_json::from_str(&run(checkov.arg("--directory").arg(folder))).expect("it tells JSON");
+    let settings = repository().join("tests/cluster/checkov.yaml");
+    checkov.arg("--config-file").arg(settings).arg("--directory").arg(folder);
+    let report = run(checkov.args(["--soft-fail", "--output", "json"]));
+    let report: Value = serde_json::from_str(&report).expect("it tells JSON");
     assert!(report["summary"]["passed"].as_u64() > Some(100), "it checks: {report}");
     let failed = report["results"]["failed_checks"].as_array().expect("it lists what failed");
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -182,25 +166,6 @@ fn pods_say_what_the_strictest_policy_demands_and_nothing_that_could_loosen_it()
         assert_eq!(template["spec"]["automountServiceAccountToken"], monitors, "{name}");
     }
     assert_eq!(named("serviceaccount/prometheus")["automountServiceAccountToken"], false);
-}
-
-#[test]
-fn each_folder_and_each_file_creates_what_the_tutorial_says() {
-    let created = |path: &str, ids: &[&str]| {
-        let is_file = path.ends_with(".yaml");
-        let files = if is_file { vec![path.into()] } else { objects::files(path) };
-        let created: Vec<_> = files.iter().flat_map(objects::read).map(|it| id(&it)).collect();
-        assert_eq!(created, ids, "{path}");
-    };
-    // The healthy system and nothing else; a file for each step of the tutorial.
-    created("manifests", &["service/appinfo", "deployment/appinfo"]);
-    created("manifests/appinfo-service.yaml", &["service/appinfo"]);
-    created(
-        "manifests/canary",
-        &["deployment/appinfo-canary-broken", "deployment/appinfo-canary-fixed"],
-    );
-    created(BROKEN, &["deployment/appinfo-canary-broken"]);
-    created(FIXED, &["deployment/appinfo-canary-fixed"]);
 }
 
 /// `kubectl` puts them into its current namespace, and so they work in any.
@@ -328,37 +293,14 @@ fn captured(pattern: &str, text: &str) -> String {
     found.unwrap_or_else(|| panic!("{pattern} stands in {text}"))[1].trim().to_owned()
 }
 
-/// The user is the image's own, so that what runs is what was tested.
-#[test]
-fn the_user_is_the_images_own() {
-    let [user, group] =
-        ["runAsUser", "runAsGroup"].map(|it| stable().0["securityContext"][it].take());
-    assert_eq!(in_the_containerfile("USER (.*)"), format!("{user}:{group}"));
-}
-
-/// The images that `just` builds from their variants.
-#[test]
-fn the_images_are_those_that_just_builds() {
-    if !have(&["just"]) {
-        return;
-    }
-    let just = |arguments: &[&str]| {
-        let mut just = Command::new("just");
-        just.args(arguments).current_dir(repository()).env_remove("APPINFO_REPOSITORY");
-        run(&mut just).trim().to_owned()
-    };
-    for (file, variant) in [(STABLE, "baseline"), (BROKEN, "broken"), (FIXED, "namespace")] {
-        let image = format!("{}:{}", just(&["--evaluate", "REPOSITORY"]), just(&["tag", variant]));
-        let container = &objects::read(file)[0]["spec"]["template"]["spec"]["containers"][0];
-        assert_eq!(container["image"], *image, "{file}");
-    }
-}
-
-/// The program is told nothing: it finds its labels by the image's link, its name and namespace in
-/// the two variables that it knows, and the rest by default.
+/// The user is the image's own, so that what runs is what was tested. The program is told nothing:
+/// it finds its labels by the image's link, its name and namespace in the two variables that it
+/// knows, and the rest by default.
 #[test]
 fn a_pod_gives_the_program_what_it_looks_for() {
     let (pod, container) = stable();
+    let [user, group] = ["runAsUser", "runAsGroup"].map(|it| &pod["securityContext"][it]);
+    assert_eq!(in_the_containerfile("USER (.*)"), format!("{user}:{group}"));
     let link = captured("ln -s ([a-z/]+) \"\\$root/etc/labels\"", &text("justfile"));
     let (folder, file) = link.split_once('/').expect("a file in a folder");
     assert_eq!(default_of("APPINFO_LABELS"), "/etc/labels");

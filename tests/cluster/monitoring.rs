@@ -8,9 +8,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use crate::common::pod::Pod;
 use crate::common::{Answer, DEADLINE, Folder, Start, eventually, exchange, have, repository};
 use crate::objects::named;
-use crate::pod::Pod;
+use crate::pod;
 use crate::tutorial::api::merge;
 use serde_json::{Value, json};
 
@@ -70,12 +71,8 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 #[test]
 fn prometheus_discovers_the_pods_of_its_own_namespace() {
     let config: Value = serde_saphyr::from_str(&config("prometheus.yml")).expect("it is YAML");
-    let jobs = config["scrape_configs"].as_array().expect("it has jobs");
-    assert_eq!(jobs.len(), 1);
-    assert_eq!(
-        jobs[0]["kubernetes_sd_configs"],
-        json!([{"role": "pod", "namespaces": {"own_namespace": true}}])
-    );
+    let discovery = &config["scrape_configs"][0]["kubernetes_sd_configs"];
+    assert_eq!(*discovery, json!([{"role": "pod", "namespaces": {"own_namespace": true}}]));
 }
 
 #[test]
@@ -237,7 +234,7 @@ fn start(deployment: &str, number: usize, variables: &[(&str, &str)]) -> (Value,
     pod["metadata"]["namespace"] = "default".into();
     let env = pod["spec"]["containers"][0]["env"].as_array_mut().expect("it has variables");
     env.extend(variables.iter().map(|(name, value)| json!({"name": name, "value": value})));
-    let process = Pod::start(&pod);
+    let process = pod::start(&pod);
     (pod, process)
 }
 

@@ -7,21 +7,14 @@ use serde_json::Value;
 
 use crate::common::repository;
 
-/// The folders, each created by one `kubectl create -f`.
-const FOLDERS: [&str; 3] = ["manifests", "manifests/canary", "manifests/monitoring"];
-
-/// The YAML files right in a folder of the repository.
-pub fn files(folder: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(repository().join(folder)).expect("the folder can be read");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+/// The YAML files of all folders, each of which one `kubectl create -f` creates.
+pub fn all_files() -> Vec<PathBuf> {
+    let folders = ["manifests", "manifests/canary", "manifests/monitoring"];
+    let entries = folders.map(|it| repository().join(it).read_dir().expect("it can be read"));
+    let files = entries.into_iter().flatten().map(|entry| entry.expect("it can be read").path());
+    let mut files: Vec<_> = files.filter(|file| file.is_file()).collect();
     files.sort();
     files
-}
-
-/// The YAML files of all folders.
-pub fn all_files() -> Vec<PathBuf> {
-    FOLDERS.into_iter().flat_map(files).collect()
 }
 
 /// The objects in a file.

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::api::{Request, discovery, failure, merge, table};
 use super::namespace::Access;
-use crate::common::{self, Folder};
-use crate::pod::Pod;
+use crate::common::{self, Folder, pod::Pod, service::Service};
+use crate::pod;
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.
@@ -41,6 +40,8 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// What runs, by the paths of the pods, and whether it gets connections.
     pods: BTreeMap<String, (Pod, bool)>,
+    /// What deals them out, once it is programmed.
+    service: Option<Service>,
     /// The ports of the clients that a node has refused.
     refused: Vec<u16>,
 }
@@ -114,7 +115,8 @@ impl Cluster {
             return self.forward_port(&request, pod, ports);
         }
         if let Some((_, path)) = request.path.split_once("/services/appinfo:http/proxy") {
-            let answer = common::get(self.some_endpoint().expect("a pod is there"), path);
+            let service = self.state().service.as_ref().expect("there is one").address;
+            let answer = common::get(service, path);
             return request.respond(answer.status, answer.text());
         }
         if request.parameter("watch").is_some() {
@@ -202,8 +204,9 @@ impl Cluster {
             let object = state.objects.get_mut(path)?;
             merge(object, patch);
             let object = object.clone();
-            if let Some((pod, _)) = state.pods.get_mut(path) {
-                pod.relabel(&object);
+            let labels = patch["metadata"]["labels"].as_object();
+            for (key, value) in labels.into_iter().flatten() {
+                state.pods.get_mut(path)?.0.label(key, value.as_str()?);
             }
             object
         };
@@ -267,11 +270,12 @@ impl Cluster {
         pod["metadata"]["labels"]["pod-template-hash"] = json!(hash);
         pod["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": owner}]);
-        let process = Pod::start(&pod);
+        let process = pod::start(&pod);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let mut state = self.state();
         state.objects.insert(path.clone(), pod);
         state.pods.insert(path, (process, true));
+        state.deal();
     }
 
     /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
@@ -285,6 +289,7 @@ impl Cluster {
         thread::spawn(move || {
             thread::sleep(ENDPOINTS_LAG);
             cluster.state().pods.entry(path.clone()).and_modify(|(_, endpoint)| *endpoint = false);
+            cluster.state().deal();
             common::eventually("an ended pod is gone", || {
                 match cluster.state().pods.get_mut(&path) {
                     Some((pod, _)) => (!pod.appinfo.is_alive()).then_some(()),
@@ -308,65 +313,48 @@ impl Cluster {
         pods.map(|(path, _)| path.clone()).collect()
     }
 
-    /// One of the Service's pods, by chance.
-    fn some_endpoint(&self) -> Option<SocketAddr> {
-        let state = self.state();
-        let service = state.objects.values().find(|object| object["kind"] == "Service")?;
-        let selector = service["spec"]["selector"].as_object()?;
-        let selected = state.pods.iter().filter(|(path, (_, endpoint))| {
-            let labels = &state.objects[*path]["metadata"]["labels"];
-            *endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
-        });
-        let addresses: Vec<_> = selected.map(|(_, (pod, _))| pod.appinfo.address).collect();
-        fastrand::choice(addresses)
-    }
-
-    /// Opens a port that leads each connection to some pod of the Service.
+    /// Opens a port of the node for the Service. It is refused until it is programmed.
     fn open_node_port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cluster = self.clone();
-        let mut first = None;
-        let target = move |client: SocketAddr| {
-            if first.get_or_insert_with(Instant::now).elapsed() < PROGRAMMING {
+        thread::spawn(move || {
+            let mut first = None;
+            while let Ok((_refused, client)) = listener.accept() {
                 cluster.state().refused.push(client.port());
-                return None;
+                if first.get_or_insert_with(Instant::now).elapsed() > PROGRAMMING {
+                    break;
+                }
             }
-            cluster.some_endpoint()
-        };
-        thread::spawn(move || forward(&listener, target));
+            let mut state = cluster.state();
+            state.service = Some(Service::at(listener, ""));
+            state.deal();
+        });
         port
     }
 
     /// `kubectl port-forward POD LOCAL:REMOTE`; says what kubectl says and never ends.
     fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
-        let named = |state: MutexGuard<'_, State>| {
-            let (_, pod) = state.pods.iter().find(|(path, _)| path.ends_with(pod))?;
-            Some(pod.0.appinfo.address)
-        };
-        let address = named(self.state()).expect("the pod is there");
         let (local, remote) = ports.split_once(':').expect("two ports");
         let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
-        thread::spawn(move || forward(&listener, move |_| Some(address)));
+        let forward = Service::at(listener, "");
+        forward.set_pods(self.state().pods.values().map(|(it, _)| it).filter(|it| it.name == pod));
         let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
         request.respond_without_end(&says);
     }
 }
 
-/// Leads each connection to the address that `target` names then.
-fn forward(listener: &TcpListener, mut target: impl FnMut(SocketAddr) -> Option<SocketAddr>) {
-    while let Ok((client, from)) = listener.accept() {
-        // A connection that nobody takes is dropped, as a cluster would refuse it.
-        let Some(pod) = target(from).and_then(|address| TcpStream::connect(address).ok()) else {
-            continue;
-        };
-        let ends = |stream: &TcpStream| stream.try_clone().expect("a descriptor is left");
-        for (mut from, mut to) in [(ends(&client), ends(&pod)), (pod, client)] {
-            thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
-            });
-        }
+impl State {
+    /// Lets the Service deal out connections to the pods that its selector matches.
+    fn deal(&self) {
+        let object = self.objects.values().find(|object| object["kind"] == "Service");
+        let (Some(service), Some(object)) = (&self.service, object) else { return };
+        let selector = object["spec"]["selector"].as_object().expect("it selects");
+        let endpoints = self.pods.iter().filter(|(path, (_, endpoint))| {
+            let labels = &self.objects[*path]["metadata"]["labels"];
+            *endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
+        });
+        service.set_pods(endpoints.map(|(_, (pod, _))| pod));
     }
 }
 
