@@ -12,7 +12,8 @@ pub fn all_files() -> Vec<PathBuf> {
     let folders = ["manifests", "manifests/canary", "manifests/monitoring"];
     let entries = folders.map(|it| repository().join(it).read_dir().expect("it can be read"));
     let files = entries.into_iter().flatten().map(|entry| entry.expect("it can be read").path());
-    let mut files: Vec<_> = files.filter(|file| file.is_file()).collect();
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension() == Some("yaml".as_ref())).collect();
     files.sort();
     files
 }

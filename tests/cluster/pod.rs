@@ -28,7 +28,7 @@ fn text(value: &Value) -> &str {
     value.as_str().expect("it is a text")
 }
 
-/// The variant in an image, as README.md's table has it.
+/// The variant in an image, as the tutorial's table has it.
 fn variant(image: &str) -> String {
     let rows = readme::table("image");
     rows.iter().find(|row| row[0] == image).expect("the image is known")[1].clone()

@@ -1,4 +1,4 @@
-//! Whether a command printed what README.md shows: the same but for names that Kubernetes makes
+//! Whether a command printed what the tutorial shows: the same but for names that Kubernetes makes
 //! up, addresses, ages and figures; shares within what chance allows.
 
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
         (Some(shown), Some(printed)) => same_shares(&shown, &printed),
         _ => same_lines(&plain(shown), &plain(printed)),
     };
-    let wrong = || format!("README.md shows\n{shown}\nbut it printed\n{printed}");
+    let wrong = || format!("the tutorial shows\n{shown}\nbut it printed\n{printed}");
     alike.then_some(()).ok_or_else(wrong)
 }
 

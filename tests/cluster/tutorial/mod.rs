@@ -1,5 +1,5 @@
-//! README.md is a test. What it says to type, and what it shows to be printed, is taken from the
-//! page itself:
+//! README.md and the tutorial in manifests/README.md are tests. What they say to type, and what they
+//! show to be printed, is taken from the pages themselves:
 //!
 //! - a block of `sh` is typed; a block of `text` right after it is what that prints (the same but
 //!   for names that Kubernetes makes up, addresses and ages; shares within what chance allows;
@@ -10,7 +10,7 @@
 //!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
 //!   `load: off` two clients count every request, and none may fail.
 //!
-//! Always: everything that the page names is looked up, and the tutorial is run by the real
+//! Always: everything that the pages name is looked up, and the tutorial is run by the real
 //! kubectl on a make-believe cluster, in which real appinfo processes are the pods.
 //!
 //! With `APPINFO_KUBE_CONTEXT=<context>`: it is run on that cluster, where the three images must
@@ -34,13 +34,13 @@ use crate::common::{self, Start, repository};
 use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
-/// The steps of the whole page.
+/// The steps of both pages.
 fn steps() -> Vec<Step> {
     let step = |item| match item {
         Item::Step(step) => Some(step),
         Item::Stop(_) | Item::Load(_) => None,
     };
-    readme::script().into_iter().filter_map(step).collect()
+    readme::PAGES.map(readme::script).into_iter().flatten().filter_map(step).collect()
 }
 
 /// What the pattern's group matches in `text`, wherever it does.
@@ -67,7 +67,7 @@ fn everything_that_the_page_names_exists() {
         let names = matches(pattern, &page);
         assert!(!names.is_empty(), "the page names no {what}");
         let absent: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
-        assert_eq!(absent, [""; 0], "{what}: what README.md names does not exist");
+        assert_eq!(absent, [""; 0], "{what}: what the pages name does not exist");
     };
     let one_of = |known: BTreeSet<String>| move |name: &str| known.contains(name);
 
@@ -95,7 +95,7 @@ fn everything_that_the_page_names_exists() {
     // A command that nothing runs here has to be one of these, at least.
     for step in steps().iter().filter(|step| step.not_run) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
-        let known = ["cargo", "docker", "gcloud", "just", "kind", "sed", "while"];
+        let known = ["cargo", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
         assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
     }
 }
@@ -135,17 +135,27 @@ fn every_excerpt_stands_in_a_manifest() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let prose = readme::prose();
     let slug = |heading: String| {
         let heading = heading.to_lowercase().replace(' ', "-");
         heading.replace(|letter: char| !letter.is_alphanumeric() && letter != '-', "")
     };
-    let headings = matches("(?m)^#+ (.*)", &prose).into_iter().map(slug).collect::<BTreeSet<_>>();
-    for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &prose) {
-        match target.strip_prefix('#') {
-            Some(anchor) => assert!(headings.contains(anchor), "{target}"),
-            None if target.starts_with("https://") => {}
-            None => assert!(repository().join(&target).exists(), "{target}"),
+    let headings = |page: &str| -> BTreeSet<_> {
+        matches("(?m)^#+ (.*)", &readme::prose(page)).into_iter().map(slug).collect()
+    };
+    for name in readme::PAGES {
+        let page = readme::page(name);
+        let folder = repository().join(name).parent().expect("it is in a folder").to_owned();
+        for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &readme::prose(&page)) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let file = if file.is_empty() { repository().join(name) } else { folder.join(file) };
+            assert!(file.exists(), "{name}: {target}");
+            if !anchor.is_empty() {
+                let there = headings(&std::fs::read_to_string(&file).expect("it is a page"));
+                assert!(there.contains(anchor), "{name}: {target}");
+            }
         }
     }
 }
@@ -208,22 +218,28 @@ fn the_table_of_recipes_is_the_justfile() {
 }
 
 #[test]
-fn the_first_screen_prints_what_the_program_prints() {
+fn a_try_by_hand_prints_what_the_program_prints() {
+    if !common::have(&["bash", "curl"]) {
+        return;
+    }
     let steps = steps();
     let step = |words: &str| steps.iter().find(|step| step.commands.starts_with(words)).unwrap();
     let shown = |words: &str| step(words).output.as_deref().expect("an output is shown");
 
     // Port 8080 may be taken on this machine, so it is another, named as the text does.
-    let appinfo = Start::new().without_listen().args("--listen :0").spawn();
+    let folder = common::Folder::new();
+    let program = common::program().join(" ");
+    let commands = step("printf").commands.replace("/tmp", folder.path().to_str().expect("text"));
+    let script = format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}; {commands}");
+    let appinfo = Start::of(&["bash", "-c", &script]).without_listen().spawn();
     let port = appinfo.address.port().to_string();
     let printed = appinfo.stderr.all().join("\n").replace(&port, "8080");
-    likeness::compare(shown("cargo run"), &printed).unwrap();
+    let printed = printed.replace(folder.path().to_str().expect("text"), "/tmp");
+    likeness::compare(shown("printf"), &printed).unwrap();
 
-    if common::have(&["curl"]) {
-        let command = step("curl").commands.replace("8080", &port);
-        let printed = common::run(Command::new("bash").args(["-c", &command]));
-        assert_eq!(printed, shown("curl"));
-    }
+    let command = step("curl localhost:8080/v1").commands.replace("8080", &port);
+    let printed = common::run(Command::new("bash").args(["-c", &command]));
+    assert_eq!(printed, shown("curl localhost:8080/v1"));
 }
 
 #[test]

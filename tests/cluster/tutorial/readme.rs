@@ -1,11 +1,15 @@
-//! README.md as a script: its command blocks, what it shows of their output, and the notes that
-//! a reader does not see.
+//! The two pages as scripts: their command blocks, what they show of the output, and the notes that a
+//! reader does not see.
 
 use regex_lite::Regex;
 
 use crate::common;
 
-/// What README.md says to do, and to the runner alone.
+/// The front page, and the tutorial.
+pub const PAGES: [&str; 2] = ["README.md", TUTORIAL];
+pub const TUTORIAL: &str = "manifests/README.md";
+
+/// What a page says to do, and to the runner alone.
 #[derive(Debug)]
 pub enum Item {
     Step(Step),
@@ -18,12 +22,10 @@ pub enum Item {
 /// A block of commands.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Where it stands in README.md.
+    /// Where it stands on the page.
     pub line: usize,
-    /// The `##` heading that it stands under.
-    pub part: String,
     pub commands: String,
-    /// What README.md shows it to print.
+    /// What the page shows it to print.
     pub output: Option<String>,
     /// Only checked, never run.
     pub not_run: bool,
@@ -37,48 +39,53 @@ pub struct Step {
     pub background: Option<String>,
 }
 
-pub fn text() -> String {
-    std::fs::read_to_string(common::repository().join("README.md")).expect("README.md is there")
+/// One page.
+pub fn page(name: &str) -> String {
+    let page = std::fs::read_to_string(common::repository().join(name));
+    page.unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The lines that are neither in a fenced block nor a note.
-pub fn prose() -> String {
+/// Both.
+pub fn text() -> String {
+    PAGES.map(page).concat()
+}
+
+/// The lines of a text that are neither in a fenced block nor a note.
+pub fn prose(text: &str) -> String {
     let hidden = Regex::new(r"(?ms)^```.*?^```$|^<!--.*?-->$").expect("the pattern is right");
-    hidden.replace_all(&text(), "").into_owned()
+    hidden.replace_all(text, "").into_owned()
 }
 
 /// The rows of the table whose header begins with this cell, each cut into its cells, without the
 /// backticks.
 pub fn table(first_header: &str) -> Vec<Vec<String>> {
-    let prose = prose().replace('`', "");
+    let prose = prose(&text()).replace('`', "");
     let (_, table) = prose.split_once(&format!("\n| {first_header} | ")).expect("it has the table");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect();
     rows.map(cells).collect()
 }
 
-/// The whole script. Panics with the line where README.md breaks its own rules.
-pub fn script() -> Vec<Item> {
-    let text = text();
-    let block =
-        r"(?m)^## (?<part>.*)|^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
+/// The whole script of a page. Panics with the line where it breaks the rules.
+pub fn script(name: &str) -> Vec<Item> {
+    let text = page(name);
+    let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
     let blocks = Regex::new(block).expect("the pattern is right");
-    let (mut items, mut part, mut next) = (Vec::new(), String::new(), Step::default());
+    let (mut items, mut next) = (Vec::new(), Step::default());
     // Where the last block of commands ends.
     let mut commands_end = 0;
     for found in blocks.captures_iter(&text) {
         let place = found.get(0).expect("it is found").range();
         let line = text[..place.start].lines().count() + 1;
-        let [heading, note, block] = ["part", "note", "block"]
-            .map(|name| found.name(name).map(|group| group.as_str().to_owned()));
+        let [note, block] =
+            ["note", "block"].map(|name| found.name(name).map(|group| group.as_str().to_owned()));
         if let Some(note) = note {
             read_note(&note, &mut next, &mut items, line);
         }
-        part = heading.unwrap_or(part);
         match found.name("language").map(|language| language.as_str()) {
             Some("sh") => {
-                let (part, commands) = (part.clone(), block.unwrap_or_default());
-                items.push(Item::Step(Step { line, part, commands, ..std::mem::take(&mut next) }));
+                let commands = block.unwrap_or_default();
+                items.push(Item::Step(Step { line, commands, ..std::mem::take(&mut next) }));
                 commands_end = place.end;
             }
             Some("text") => {
@@ -89,8 +96,8 @@ pub fn script() -> Vec<Item> {
                 let Some(Item::Step(step)) = items.last_mut() else { unreachable!("just pushed") };
                 step.output = block;
             }
-            // An excerpt of a manifest.
-            Some("yaml") | None => {}
+            // An excerpt of a manifest, a query to paste.
+            Some("yaml" | "promql") | None => {}
             Some(other) => panic!("line {line}: what is a block of {other:?}?"),
         }
     }
