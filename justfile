@@ -233,19 +233,22 @@ load context="":
         kind-*) load=(kind load image-archive "$archive" --name "${context#kind-}") ;;
         minikube) load=(minikube --profile "$context" image load "$archive") ;;
         k3d-*) load=(k3d image import "$archive" --cluster "${context#k3d-}") ;;
-        docker-desktop)
+        # Their nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
+        # dockerd (moby) as its container engine, Colima's with its default runtime.)
+        docker-desktop | orbstack | rancher-desktop | colima | colima-*)
             if [ "$engine" != docker ]; then
-                echo "just load: Docker Desktop's cluster takes its images from docker, but the" \
-                    "engine here is $engine: start docker, or leave ENGINE out." >&2
+                echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
+                    "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
+                    "there? Then choose docker, or dockerd, in its settings.)" >&2
                 exit 1
             fi
             {{ just }} images
-            echo "Docker Desktop's cluster takes its images from docker: nothing to load."
+            echo "The cluster of \"$context\" takes its images from docker: nothing to load."
             exit
             ;;
         *)
-            echo "just load: knows how to load images into kind, minikube, k3d and Docker Desktop," \
-                "but the context is \"$context\": push the images to a registry that its nodes" \
+            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop," \
+                "OrbStack, Rancher Desktop and Colima, but the context is \"$context\": push the images to a registry that its nodes" \
                 "can reach (just push REGISTRY) and point the manifests there." >&2
             exit 1
             ;;
@@ -274,7 +277,9 @@ e2e context:
     #!/usr/bin/env bash
     set -euo pipefail
     case $1 in
-        kind-* | minikube | k3d-* | docker-desktop) {{ just }} load "$1" ;;
+        kind-* | minikube | k3d-* | docker-desktop | orbstack | rancher-desktop | colima | colima-*)
+            {{ just }} load "$1"
+            ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \

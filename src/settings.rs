@@ -165,31 +165,30 @@ fn help(usage: &str) -> String {
     help
 }
 
-/// The value of a flag, else of its variable, else `None`: `--access-log` belongs to
-/// `APPINFO_ACCESS_LOG`. An empty variable counts as unset. `read` says what is allowed where it
-/// cannot take the value.
+/// The value of a flag, else of its variable, else `None`. `read` says what is allowed where it cannot
+/// take the value.
 fn choose<T>(
     flag: &str,
     given: Option<String>,
     read: impl FnOnce(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
-    let (source, value) = match given {
-        Some(value) => (flag.to_owned(), value),
-        None => {
-            let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
-            let name = format!("APPINFO_{name}");
-            match env::var_os(&name).filter(|value| !value.is_empty()) {
-                None => return Ok(None),
-                Some(value) => match value.into_string() {
-                    Ok(value) => (name, value),
-                    Err(odd) => return Err(format!("{name} is {odd:?}, but must be UTF-8 text.")),
-                },
-            }
-        }
-    };
-    match read(&value) {
-        Ok(value) => Ok(Some(value)),
-        Err(allowed) => Err(format!("{source} is {value:?}, but must be {allowed}.")),
+    let Some((source, value)) = find(flag, given)? else { return Ok(None) };
+    let wrong = |allowed| format!("{source} is {value:?}, but must be {allowed}.");
+    read(&value).map(Some).map_err(wrong)
+}
+
+/// Where a value comes from, and the value: `--access-log` belongs to `APPINFO_ACCESS_LOG`. An empty
+/// variable counts as unset.
+fn find(flag: &str, given: Option<String>) -> Result<Option<(String, String)>, String> {
+    if let Some(value) = given {
+        return Ok(Some((flag.to_owned(), value)));
+    }
+    let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
+    let name = format!("APPINFO_{name}");
+    match env::var_os(&name).filter(|value| !value.is_empty()).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some((name, value))),
+        Some(Err(odd)) => Err(format!("{name} is {odd:?}, but must be UTF-8 text.")),
     }
 }
 

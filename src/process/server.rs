@@ -38,7 +38,10 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             // As we made it: the program is about to begin anew.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // The library accepts no more connections. It does not say so again.
-            Err(error) => renewal::ask(format!("could not accept connections any more: {error}")),
+            Err(error) => {
+                let why = format!("could not accept connections any more: {error}");
+                renewal::ask(why, renewal::LAST_ANSWERS);
+            }
         }
     }
     listener.let_nobody_in();

@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 pub mod engines;
+pub mod pod;
+pub mod service;
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read, Write};

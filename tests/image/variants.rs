@@ -39,7 +39,8 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
 
     let images: Vec<_> =
         (1..=variants.len()).map(|tag| format!("localhost/appinfo:{tag}")).collect();
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("it is there");
+    let readme =
+        std::fs::read_to_string(repository().join("manifests/README.md")).expect("it is there");
     let row = Regex::new(r"(?m)^\| `(localhost/appinfo:.+)` \| `(.+?)` \|").expect("it is right");
     let rows: Vec<_> = row.captures_iter(&readme).map(|row| row.extract().1).collect();
     let expected =
@@ -47,7 +48,8 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     assert_eq!(rows, expected.collect::<Vec<_>>());
 
     let mut grep = Command::new("grep");
-    grep.args(["-rh", "image: .*/appinfo", "manifests"]).current_dir(repository());
+    grep.args(["-rh", "--include=*.yaml", "image: .*/appinfo", "manifests"])
+        .current_dir(repository());
     for line in run(&mut grep).lines() {
         let image = line.trim().strip_prefix("image: ").expect("a line of YAML");
         assert!(images.iter().any(|known| known == image), "{image} is one of {images:?}");

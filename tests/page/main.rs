@@ -1,4 +1,4 @@
-//! The live page in real Chromium, before real processes and a balancer between them.
+//! The live page in real Chromium, before real processes and a Service in small between them.
 //!
 //! `cargo test --test page -- --ignored` makes the pictures in `tests/screenshots` anew (with the
 //! fonts of the machine: Debian's `fonts-inter` gives those that are there), and
@@ -7,76 +7,38 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod balancer;
 mod browser;
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use balancer::{Balancer, Mode};
 use base64::Engine as _;
 use browser::{Browser, END, LEFT, RIGHT, TAB};
-use common::{Appinfo, DownwardApi, Start, eventually, have};
+use common::pod::{BROKEN_CANARY, FIXED_CANARY, Pod, Release, STABLE};
+use common::service::{Mode, Service};
+use common::{Start, eventually, have};
 use sha2::{Digest, Sha256};
 
 const TOOLS: [&str; 2] = ["chromium", "chromedriver"];
 const PROXY: &str = "/api/v1/namespaces/default/services/appinfo:http/proxy";
 const CANARY: &str = "appinfo-canary-broken-6f7d9c8b5c-m8zrp";
 
-/// A pod: the process, and the volume with its labels.
-struct Pod {
-    appinfo: Appinfo,
-    labels: DownwardApi,
+fn pod(release: &Release, suffix: &str) -> Pod {
+    release.pod(Start::new(), suffix)
 }
 
-impl Pod {
-    fn new(name: &str, variant: &str, labels: &str) -> Pod {
-        let labels = DownwardApi::with(labels);
-        let appinfo = Start::new()
-            .args(&format!("--variant {variant} --labels"))
-            .arg(labels.file())
-            .env("MY_POD_NAME", name)
-            .env("MY_POD_NAMESPACE", "default")
-            .spawn();
-        Pod { appinfo, labels }
-    }
-
-    fn stable(name: &str) -> Pod {
-        Pod::new(&format!("appinfo-5d8c7b9f4d-{name}"), "baseline", &stable_labels(""))
-    }
-
-    fn broken_canary() -> Pod {
-        Pod::new(CANARY, "broken", &canary_labels("broken", "6f7d9c8b5c"))
-    }
-
-    fn fixed_canary() -> Pod {
-        let labels = canary_labels("fixed", "7b46cc95b8");
-        Pod::new("appinfo-canary-fixed-7b46cc95b8-tq5hd", "namespace", &labels)
-    }
-}
-
-/// A stable pod's labels file, with more lines at its end.
-fn stable_labels(more: &str) -> String {
-    format!("app=\"appinfo\"\npod-template-hash=\"5d8c7b9f4d\"\nrelease=\"stable\"{more}")
-}
-
-fn canary_labels(which: &str, hash: &str) -> String {
-    format!("app=\"appinfo\"\ncanary=\"{which}\"\npod-template-hash=\"{hash}\"\nrelease=\"canary\"")
+fn broken_canary() -> Pod {
+    pod(&BROKEN_CANARY, "m8zrp")
 }
 
 /// The three stable pods of the tutorial.
 fn three_stable() -> Vec<Pod> {
-    ["2hx9k", "7qvbn", "xw4lt"].map(Pod::stable).into()
+    ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&STABLE, suffix)).into()
 }
 
-fn addresses<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<SocketAddr> {
-    pods.into_iter().map(|pod| pod.appinfo.address).collect()
-}
-
-/// A browser at the page of this balancer, asking as fast as the page lets it.
-fn watch(balancer: &Balancer) -> Browser {
+/// A browser at the page of this service, asking as fast as the page lets it.
+fn watch(service: &Service) -> Browser {
     let browser = Browser::new();
-    browser.open(&balancer.url());
+    browser.open(&service.url());
     fastest(&browser);
     browser
 }
@@ -92,14 +54,14 @@ fn percentage(browser: &Browser, figure: &str) -> f64 {
 }
 
 /// Nothing is in the console but the deliberate errors, and nothing was asked for elsewhere.
-fn assert_clean(browser: &Browser, balancer: &Balancer) {
+fn assert_clean(browser: &Browser, service: &Service) {
     for message in browser.console() {
         assert!(message.contains("v1/appinfo") && message.contains("500"), "{message}");
     }
     let requests = browser.requests();
     assert!(requests.len() > 20, "the browser tells its requests: {requests:?}");
     for address in requests {
-        let own = [balancer.url(), format!("{}v1/appinfo", balancer.url())].contains(&address);
+        let own = [service.url(), format!("{}v1/appinfo", service.url())].contains(&address);
         assert!(own || address.starts_with("data:image/svg+xml,"), "asks for {address}");
     }
 }
@@ -158,9 +120,9 @@ fn shows_the_broken_canary(prefix: &'static str) {
         return;
     }
     let mut stable = three_stable();
-    let canary = Pod::broken_canary();
-    let balancer = Balancer::new(prefix, &addresses(stable.iter().chain([&canary])));
-    let browser = watch(&balancer);
+    let canary = broken_canary();
+    let service = Service::new(prefix, stable.iter().chain([&canary]));
+    let browser = watch(&service);
 
     // Shares: what four pods give by chance, give or take four standard deviations of 160 answers.
     let about_a_quarter = 11.0..=39.0;
@@ -203,11 +165,11 @@ fn shows_the_broken_canary(prefix: &'static str) {
 
     // A label is set; then one whose value would be markup if it were not shown as text.
     assert_eq!(browser.number("$('pods').querySelectorAll('.new').length"), 0.0);
-    stable[1].labels.swap(stable_labels("\ntier=\"gold\""));
+    stable[1].label("tier", "gold");
     browser.wait("$('pods').rows[1].querySelector('.new')?.textContent === 'tier=gold'");
     assert_eq!(browser.text("say.textContent"), "New on appinfo-5d8c7b9f4d-7qvbn: tier=gold");
     let hostile = "<script>document.title='bad'</script><img src=//bad.example onerror=bad()>";
-    stable[0].labels.swap(stable_labels(&format!("\nx=\"{hostile}\"")));
+    stable[0].label("x", hostile);
     browser.wait("$('pods').rows[0].querySelector('.new')");
     assert_eq!(browser.text("$('pods').querySelector('.new').textContent"), format!("x={hostile}"));
     assert_eq!(browser.number("document.querySelectorAll('img, td script').length"), 0.0);
@@ -222,7 +184,7 @@ fn shows_the_broken_canary(prefix: &'static str) {
     let newest = browser.text("grid.firstChild.ariaLabel");
     browser.wait(&format!("grid.firstChild.ariaLabel !== {newest:?}"));
     assert_eq!(browser.number("grid.childElementCount"), 240.0);
-    assert_clean(&browser, &balancer);
+    assert_clean(&browser, &service);
 }
 
 /// The colour of the first square or row that this selector finds.
@@ -237,9 +199,9 @@ fn the_fixed_canary_tells_its_namespace_and_a_pod_that_is_gone_fades_then_goes()
         return;
     }
     let stable = three_stable();
-    let canary = Pod::fixed_canary();
-    let balancer = Balancer::new("", &addresses(stable.iter().chain([&canary])));
-    let browser = watch(&balancer);
+    let canary = pod(&FIXED_CANARY, "tq5hd");
+    let service = Service::new("", stable.iter().chain([&canary]));
+    let browser = watch(&service);
     let row = "[...$('pods').rows].find(row => row.className.includes('canary'))";
     browser.wait(&format!("{row}?.cells[2].textContent === 'default'"));
     browser.wait("answers.textContent >= 100");
@@ -248,14 +210,14 @@ fn the_fixed_canary_tells_its_namespace_and_a_pod_that_is_gone_fades_then_goes()
     assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
     assert_eq!(browser.text("whose.textContent"), "none");
 
-    balancer.set_pods(&addresses(&stable));
+    service.set_pods(&stable);
     browser.wait(&format!("{row}?.classList.contains('quiet')"));
     assert!(browser.text(&format!("{row}.cells[6].textContent")).ends_with(" s ago"));
     browser.wait(&format!("{row} && getComputedStyle({row}).opacity < 0.5"));
     browser.wait(&format!("!{row}"));
     assert_eq!(browser.number("$('pods').rows.length"), 3.0);
     assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
-    assert_clean(&browser, &balancer);
+    assert_clean(&browser, &service);
 }
 
 #[test]
@@ -264,17 +226,17 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
         return;
     }
     let pods = three_stable();
-    let balancer = Balancer::new("", &addresses(&pods));
+    let service = Service::new("", &pods);
     let browser = Browser::new();
-    browser.open(&balancer.url());
+    browser.open(&service.url());
     let pace = || {
-        let (before, start) = (balancer.count(), Instant::now());
+        let (before, start) = (service.count(), Instant::now());
         std::thread::sleep(Duration::from_secs(3));
-        (balancer.count() - before) as f64 / start.elapsed().as_secs_f64()
+        (service.count() - before) as f64 / start.elapsed().as_secs_f64()
     };
     let asks_again = || {
-        let before = balancer.count();
-        eventually("the page asks again", || (balancer.count() > before + 5).then_some(()));
+        let before = service.count();
+        eventually("the page asks again", || (service.count() > before + 5).then_some(()));
     };
     browser.wait("state.textContent === 'Live'");
     assert_eq!(browser.text("pace.textContent"), "4");
@@ -287,12 +249,12 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
 
     let rests = || {
         eventually("the last answer is shown", || {
-            (browser.number("+answers.textContent") == balancer.count() as f64).then_some(())
+            (browser.number("+answers.textContent") == service.count() as f64).then_some(())
         });
         let seen = "answers.textContent + $('pods').textContent";
-        let before = (balancer.count(), browser.text(seen));
+        let before = (service.count(), browser.text(seen));
         std::thread::sleep(Duration::from_millis(2500)); // What is absent cannot be waited for.
-        assert_eq!(before, (balancer.count(), browser.text(seen)));
+        assert_eq!(before, (service.count(), browser.text(seen)));
     };
     browser.click("#pause");
     browser.wait("state.textContent === 'Paused' && pause.textContent === 'Resume'");
@@ -311,7 +273,7 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     browser.restore();
     browser.wait("!document.hidden");
     asks_again();
-    assert_clean(&browser, &balancer);
+    assert_clean(&browser, &service);
 }
 
 #[test]
@@ -319,34 +281,34 @@ fn a_slow_or_dead_server_makes_it_wait_and_never_piles_up_requests() {
     if !have(&TOOLS) {
         return;
     }
-    let pod = Pod::stable("2hx9k");
-    let balancer = Balancer::new("", &addresses([&pod]));
-    let browser = watch(&balancer);
+    let pod = pod(&STABLE, "2hx9k");
+    let service = Service::new("", [&pod]);
+    let browser = watch(&service);
     browser.wait("answers.textContent >= 20");
 
-    balancer.set_mode(Mode::Hold);
-    eventually("a few requests wait", || (balancer.open() == 4).then_some(()));
+    service.set_mode(Mode::Hold);
+    eventually("a few requests wait", || (service.open() == 4).then_some(()));
     browser.wait("state.textContent === 'No answer, trying again'");
-    eventually("they are given up", || (balancer.open() <= 1).then_some(()));
-    assert_eq!(balancer.most_open(), 4);
+    eventually("they are given up", || (service.open() <= 1).then_some(()));
+    assert_eq!(service.most_open(), 4);
     assert!(browser.text("tell.textContent").starts_with("Point"));
     browser.wait("grid.firstChild.matches('.other.bad')");
     assert!(browser.text("grid.firstChild.ariaLabel").contains("no answer"));
     // One at a time, with ever longer waits: at the pace that is set it would be 120.
-    let before = balancer.count();
+    let before = service.count();
     std::thread::sleep(Duration::from_secs(6));
-    assert!(balancer.count() - before <= 3, "{} within 6 seconds", balancer.count() - before);
+    assert!(service.count() - before <= 3, "{} within 6 seconds", service.count() - before);
 
-    balancer.set_mode(Mode::Serve);
+    service.set_mode(Mode::Serve);
     browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
 
-    balancer.set_mode(Mode::HangUp);
+    service.set_mode(Mode::HangUp);
     browser.wait("state.textContent === 'No answer, trying again'");
-    let (before, start) = (balancer.count(), Instant::now());
+    let (before, start) = (service.count(), Instant::now());
     eventually("six seconds pass", || (start.elapsed().as_secs() >= 6).then_some(()));
     // A browser may ask once more, by itself, when a connection ends without an answer.
-    assert!(balancer.count() - before <= 12, "{} in 6 seconds", balancer.count() - before);
-    balancer.set_mode(Mode::Serve);
+    assert!(service.count() - before <= 12, "{} in 6 seconds", service.count() - before);
+    service.set_mode(Mode::Serve);
     browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
 }
 
@@ -356,10 +318,10 @@ fn it_is_used_with_the_keyboard_the_pointer_and_a_screen_reader() {
         return;
     }
     let mut pods = three_stable();
-    pods.push(Pod::broken_canary());
-    let balancer = Balancer::new("", &addresses(&pods));
+    pods.push(broken_canary());
+    let service = Service::new("", &pods);
     let browser = Browser::new();
-    browser.open(&balancer.url());
+    browser.open(&service.url());
     browser.wait("answers.textContent >= 12 && grid.querySelector('.bad')");
 
     let tree = browser.accessible();
@@ -406,7 +368,7 @@ fn it_is_used_with_the_keyboard_the_pointer_and_a_screen_reader() {
     assert!(told.starts_with(&browser.text("grid.children[2].ariaLabel")), "{told}");
     browser.point(1, 1);
     browser.wait("tell.textContent.startsWith('Point')");
-    assert_clean(&browser, &balancer);
+    assert_clean(&browser, &service);
 }
 
 #[test]
@@ -417,10 +379,11 @@ fn it_fits_every_screen_and_both_colour_schemes() {
     // The longest that Kubernetes allows: 63 characters for a label's value, and for a pod's
     // name 253, though those of a Deployment's pods are shorter than 63.
     let long = "x".repeat(63);
-    let labels = format!("app=\"appinfo\"\nrelease=\"{long}\"\n{long}=\"{long}\"");
-    let pods = [Pod::stable("2hx9k"), Pod::new(&long, "baseline", &labels), Pod::broken_canary()];
-    let balancer = Balancer::new("", &addresses(&pods));
-    let browser = watch(&balancer);
+    let labels = [("app", "appinfo"), ("release", &long), (&long, &long)];
+    let odd = Pod::new(Start::new(), &long, "baseline", &labels);
+    let pods = [pod(&STABLE, "2hx9k"), odd, broken_canary()];
+    let service = Service::new("", &pods);
+    let browser = watch(&service);
     browser.wait("answers.textContent >= 60 && $('pods').rows.length === 3");
     for width in [360, 768, 1280, 1920, 3840] {
         browser.size(width, 800);
@@ -443,7 +406,7 @@ fn it_fits_every_screen_and_both_colour_schemes() {
     browser.prefer(&[("prefers-reduced-motion", "reduce")]);
     let moving = "document.getAnimations().length";
     assert_eq!((0..20).map(|_| browser.number(moving)).sum::<f64>(), 0.0);
-    assert_clean(&browser, &balancer);
+    assert_clean(&browser, &service);
 }
 
 #[test]
@@ -467,19 +430,19 @@ fn pictures_of_the_broken_canary() {
     let folder = std::env::var_os("APPINFO_SCREENSHOTS")
         .map_or(common::repository().join("tests/screenshots"), Into::into);
     let mut pods = three_stable();
-    let canary = Pod::broken_canary();
-    let balancer = Balancer::new(PROXY, &addresses(&pods));
+    let canary = broken_canary();
+    let service = Service::new(PROXY, &pods);
     let browser = Browser::new();
-    browser.open(&balancer.url());
+    browser.open(&service.url());
     browser.js("rate.focus()");
     (0..4).for_each(|_| browser.press(RIGHT)); // 8 a second: shares that are less a matter of luck
     browser.js("rate.blur()");
     browser.wait("bars.querySelectorAll('.stable').length >= 15");
-    balancer.set_pods(&addresses(pods.iter().chain([&canary])));
+    service.set_pods(pods.iter().chain([&canary]));
     // More than the minute that the figures are about, but less than one at a time.
     browser.wait("bars.querySelectorAll('.canary').length >= 12");
     browser.wait("bars.querySelectorAll('.canary').length >= 22");
-    pods[1].labels.swap(stable_labels("\ntier=\"gold\""));
+    pods[1].label("tier", "gold");
     browser.wait("$('pods').querySelector('.new')");
     for (name, scheme, width) in [
         ("canary", "light", 1280),

@@ -1,0 +1,88 @@
+//! A pod as a process of this machine: the real program, with a name and with a volume of labels that
+//! is swapped as the kubelet does it. And the releases of the tutorial, to make pods of.
+
+use std::collections::BTreeMap;
+
+use super::{Appinfo, DownwardApi, Start};
+
+/// The process, and the volume with its labels.
+pub struct Pod {
+    pub name: String,
+    pub appinfo: Appinfo,
+    labels: BTreeMap<String, String>,
+    volume: DownwardApi,
+}
+
+impl Pod {
+    /// Starts one in the namespace `default`.
+    pub fn new(start: Start, name: &str, variant: &str, labels: &[(&str, &str)]) -> Pod {
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        let labels = labels.iter().map(owned).collect();
+        let volume = DownwardApi::with(file(&labels));
+        let appinfo = start
+            .args(&format!("--variant {variant} --labels"))
+            .arg(volume.file())
+            .env("MY_POD_NAME", name)
+            .env("MY_POD_NAMESPACE", "default")
+            .spawn();
+        Pod { name: name.to_owned(), appinfo, labels, volume }
+    }
+
+    /// Sets a label, as `kubectl label` does.
+    pub fn label(&mut self, key: &str, value: &str) {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self.volume.swap(file(&self.labels));
+    }
+}
+
+/// The labels as the kubelet writes them, quoted as Go does; Rust quotes all that a label may hold
+/// alike.
+fn file(labels: &BTreeMap<String, String>) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
+}
+
+/// A version of the tutorial's program in its Deployment.
+pub struct Release {
+    deployment: &'static str,
+    variant: &'static str,
+    /// Kubernetes' own label for what is made of one template.
+    hash: &'static str,
+    labels: &'static [(&'static str, &'static str)],
+}
+
+/// What the users have in the beginning.
+pub const STABLE: Release = Release {
+    deployment: "appinfo",
+    variant: "baseline",
+    hash: "5d8c7b9f4d",
+    labels: &[("app", "appinfo"), ("release", "stable")],
+};
+
+/// The failed fix.
+pub const BROKEN_CANARY: Release = Release {
+    deployment: "appinfo-canary-broken",
+    variant: "broken",
+    hash: "6f7d9c8b5c",
+    labels: &[("app", "appinfo"), ("canary", "broken"), ("release", "canary")],
+};
+
+/// The right one.
+pub const FIXED_CANARY: Release = Release {
+    deployment: "appinfo-canary-fixed",
+    variant: "namespace",
+    hash: "7b46cc95b8",
+    labels: &[("app", "appinfo"), ("canary", "fixed"), ("release", "canary")],
+};
+
+/// The right one, once it is accepted.
+pub const ACCEPTED: Release = Release { variant: "namespace", hash: "84f6d5c79b", ..STABLE };
+
+impl Release {
+    /// Starts a pod, whose name ends as given.
+    pub fn pod(&self, start: Start, suffix: &str) -> Pod {
+        let name = format!("{}-{}-{suffix}", self.deployment, self.hash);
+        let mut labels = self.labels.to_vec();
+        labels.push(("pod-template-hash", self.hash));
+        Pod::new(start, &name, self.variant, &labels)
+    }
+}
