@@ -9,7 +9,7 @@ use crate::containment::bodies::{self, Body};
 use crate::containment::heartbeat::Heartbeat;
 use crate::containment::renewal;
 use crate::containment::stalled::{self, Stalled};
-use crate::process::drain::Draining;
+use crate::pod::drain::Draining;
 use crate::process::listener::Listener;
 use crate::web::access_log::RequestLine;
 use crate::web::answer::Sender;
