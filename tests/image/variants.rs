@@ -13,6 +13,11 @@ pub fn variants() -> Vec<String> {
     names.split(' ').map(str::to_owned).collect()
 }
 
+/// The images that the recipes build, in the order of their tags.
+pub fn images() -> Vec<String> {
+    (1..=variants().len()).map(|tag| format!("localhost/appinfo:{tag}")).collect()
+}
+
 /// An image's configuration without this variant, which must be the one thing that it sets.
 pub fn without(variant: &str, config: &Value) -> Value {
     let mut config = config.clone();
@@ -37,8 +42,7 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     let listed: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, variants);
 
-    let images: Vec<_> =
-        (1..=variants.len()).map(|tag| format!("localhost/appinfo:{tag}")).collect();
+    let images = images();
     let readme =
         std::fs::read_to_string(repository().join("manifests/README.md")).expect("it is there");
     let row = Regex::new(r"(?m)^\| `(localhost/appinfo:.+)` \| `(.+?)` \|").expect("it is right");
@@ -48,7 +52,8 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     assert_eq!(rows, expected.collect::<Vec<_>>());
 
     let mut grep = Command::new("grep");
-    grep.args(["-rh", "image: .*/appinfo", "manifests"]).current_dir(repository());
+    grep.args(["-rh", "--include=*.yaml", "image: .*/appinfo", "manifests"])
+        .current_dir(repository());
     for line in run(&mut grep).lines() {
         let image = line.trim().strip_prefix("image: ").expect("a line of YAML");
         assert!(images.iter().any(|known| known == image), "{image} is one of {images:?}");
