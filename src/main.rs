@@ -12,6 +12,7 @@ mod log;
 mod pod;
 mod process;
 mod settings;
+mod thread;
 mod web;
 
 use std::process::ExitCode;
@@ -21,8 +22,8 @@ use containment::heartbeat::{self, Heartbeat};
 use containment::renewal::Renewal;
 use containment::stalled::Stalled;
 use containment::{footprint, panics, scheduling};
+use pod::drain::Draining;
 use pod::labels_file::LabelsFile;
-use process::drain::Draining;
 use process::server::Responder;
 use process::{listener, server, signals};
 use settings::{Settings, Start};

@@ -13,7 +13,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::containment::{renewal, scheduling};
 use crate::log;
-use crate::process::thread;
+use crate::thread;
 
 /// The most that it may hold, in bytes, what the kernel holds for it included. Far below the manifests'
 /// limit of 96 MiB, since clients can make it hold hundreds of threads more before it has begun anew.

@@ -19,7 +19,7 @@ use tiny_http::Request;
 
 use crate::containment::footprint::Footprint;
 use crate::containment::{panics, renewal};
-use crate::process::thread;
+use crate::thread;
 
 /// How often to ask as a rule.
 const AT_REST: Duration = Duration::from_millis(250);

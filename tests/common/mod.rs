@@ -24,12 +24,15 @@ pub const MUSL_TARGET: &str = if cfg!(target_arch = "aarch64") {
     "x86_64-unknown-linux-musl"
 };
 
+/// The program, which cargo builds with the tests; with an example it does not.
+const BUILT: Option<&str> = option_env!("CARGO_BIN_EXE_appinfo");
+
 /// The program under test: what `APPINFO_TEST_BINARY` names (a program, perhaps with an emulator
 /// and its arguments before it), else the one that cargo has just built.
 pub fn program() -> Vec<String> {
     match std::env::var("APPINFO_TEST_BINARY") {
         Ok(command) => command.split_whitespace().map(str::to_owned).collect(),
-        Err(_) => vec![env!("CARGO_BIN_EXE_appinfo").to_owned()],
+        Err(_) => vec![BUILT.expect("cargo builds the program with the tests").to_owned()],
     }
 }
 
@@ -59,7 +62,7 @@ pub fn repository() -> &'static Path {
 
 /// Cargo's target folder: the built program stands in `target/debug`.
 fn target_directory() -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_appinfo"))
+    Path::new(BUILT.expect("cargo builds the program with the tests"))
         .ancestors()
         .nth(2)
         .expect("the program stands two folders below the target folder")
@@ -278,7 +281,7 @@ impl Drop for Appinfo {
 pub struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    fn of(pipe: impl Read + Send + 'static) -> Lines {
+    pub fn of(pipe: impl Read + Send + 'static) -> Lines {
         let lines = Lines(Arc::default());
         let collected = lines.clone();
         std::thread::spawn(move || {

@@ -78,9 +78,14 @@ pub const FIXED_CANARY: Release = Release {
 pub const ACCEPTED: Release = Release { variant: "namespace", hash: "84f6d5c79b", ..STABLE };
 
 impl Release {
+    /// How the names of its pods begin.
+    pub fn prefix(&self) -> String {
+        format!("{}-{}", self.deployment, self.hash)
+    }
+
     /// Starts a pod, whose name ends as given.
     pub fn pod(&self, start: Start, suffix: &str) -> Pod {
-        let name = format!("{}-{}-{suffix}", self.deployment, self.hash);
+        let name = format!("{}-{suffix}", self.prefix());
         let mut labels = self.labels.to_vec();
         labels.push(("pod-template-hash", self.hash));
         Pod::new(start, &name, self.variant, &labels)

@@ -40,18 +40,23 @@ impl Service {
     /// Balances between these pods, on a port of its own; all paths begin with `prefix`, which no
     /// pod gets to see.
     pub fn new<'a>(prefix: &'static str, pods: impl IntoIterator<Item = &'a Pod>) -> Service {
-        let service = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let service = Service::at(service, prefix);
-        service.set_pods(pods);
-        service
+        Service::at(
+            TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"),
+            prefix,
+            pods,
+        )
     }
 
-    /// Listens there for as long as the process lives. It has no pods yet.
-    pub fn at(listener: TcpListener, prefix: &'static str) -> Service {
+    /// The same, listening there for as long as the process lives.
+    pub fn at<'a>(
+        listener: TcpListener,
+        prefix: &'static str,
+        pods: impl IntoIterator<Item = &'a Pod>,
+    ) -> Service {
         let address = listener.local_addr().expect("a listener has an address");
         let shared = Arc::new(Shared {
             prefix,
-            pods: Mutex::default(),
+            pods: Mutex::new(addresses(pods)),
             mode: Mutex::new(Mode::Serve),
             asked: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
@@ -77,8 +82,7 @@ impl Service {
 
     /// From now on balances between these pods. What others have been asked they still answer.
     pub fn set_pods<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) {
-        *self.shared.pods.lock().unwrap() =
-            pods.into_iter().map(|pod| pod.appinfo.address).collect();
+        *self.shared.pods.lock().unwrap() = addresses(pods);
     }
 
     pub fn set_mode(&self, mode: Mode) {
@@ -153,6 +157,10 @@ impl Shared {
         pod.write_all(request.as_bytes()).ok()?;
         Some(read_answer(pod, method == "HEAD").ok()?.raw)
     }
+}
+
+fn addresses<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<SocketAddr> {
+    pods.into_iter().map(|pod| pod.appinfo.address).collect()
 }
 
 /// A request's head, if one comes.

@@ -8,6 +8,7 @@
 mod common;
 
 mod browser;
+mod demo;
 
 use std::time::{Duration, Instant};
 

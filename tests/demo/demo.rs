@@ -1,0 +1,150 @@
+//! The tutorial's story on this machine alone, without a cluster: `cargo run --example demo`.
+//!
+//! Its pods are processes, and its Service is a small balancer; the page shows the rest.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod laptop;
+mod story;
+
+use std::io::stdin;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::thread;
+use std::time::Duration;
+
+use argh::FromArgs;
+use nix::sys::signal::{SigSet, Signal};
+
+use laptop::Laptop;
+
+/// The story of a canary on this machine, without a cluster: three pods and those that come and go
+/// are processes, and a small balancer stands before them as a Service does.
+#[derive(FromArgs)]
+struct Demo {
+    /// where the page is to be [default: 127.0.0.1:8080]; port 0 picks a free one
+    #[argh(option, arg_name = "address:port", default = "([127, 0, 0, 1], 8080).into()")]
+    listen: SocketAddr,
+
+    /// go on to the next step by itself after so many seconds
+    #[argh(option, arg_name = "seconds")]
+    auto: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let demo: Demo = argh::from_env();
+    match start(&demo) {
+        Ok(told) => told,
+        Err(why) => {
+            eprintln!("demo: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells the story, unless an error, which is a sentence, stands before it.
+fn start(demo: &Demo) -> Result<ExitCode, String> {
+    let listener = TcpListener::bind(demo.listen).map_err(|error| {
+        let address = demo.listen;
+        format!("cannot listen on {address}: {error}. Name another address with --listen.")
+    })?;
+    let program = build()?;
+    let pace = Pace::new(demo.auto);
+    let (ended, told) = {
+        let mut laptop = Laptop::new(program, listener, &pace);
+        (story::tell(&mut laptop, &pace), laptop.summary())
+    };
+    // Not before everything is gone: the words are true.
+    println!("\n{told} Nothing is left running.");
+    Ok(ended.err().map_or(ExitCode::SUCCESS, |Stop(status)| status.into()))
+}
+
+/// Builds the program, which cargo does not do for an example, and tells where it is.
+fn build() -> Result<PathBuf, String> {
+    // With the example, so that the libraries they share are built alike, and once.
+    let arguments = ["build", "--locked", "--bin", "appinfo", "--example", "demo"];
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(common::repository())
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| {
+            format!("cannot run cargo, which builds the program: {}: {error}.", env!("CARGO"))
+        })?;
+    // https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let mut messages = messages.lines().map(serde_json::from_str::<serde_json::Value>);
+    messages
+        .find_map(|message| {
+            let message = message.ok()?;
+            let program = message["executable"].as_str()?;
+            (message["target"]["name"] == "appinfo").then(|| program.into())
+        })
+        .ok_or_else(|| {
+            let command = arguments.join(" ");
+            format!("cargo has not built the program. Try it in the clone: cargo {command}")
+        })
+}
+
+/// That the story is to end before its end, with the status that a shell would show.
+struct Stop(u8);
+
+/// When things are to happen, and whether at all any more.
+struct Pace {
+    stopped: Receiver<u8>,
+    lines: Receiver<()>,
+    auto: Option<Duration>,
+}
+
+impl Pace {
+    /// Heeds signals from now on, and where steps do not come by themselves, standard input.
+    fn new(auto: Option<u64>) -> Pace {
+        let signals: SigSet =
+            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+        // In all threads: one takes them.
+        signals.thread_block().expect("these signals exist");
+        let (stop, stopped) = channel();
+        thread::spawn(move || {
+            while let Ok(signal) = signals.wait() {
+                let _ = stop.send(128 + signal as u8);
+            }
+        });
+        let (line, lines) = channel();
+        if auto.is_none() {
+            thread::spawn(move || {
+                for _ in stdin().lines().map_while(Result::ok) {
+                    let _ = line.send(());
+                }
+            });
+        }
+        Pace { stopped, lines, auto: auto.map(Duration::from_secs) }
+    }
+
+    /// Lets some time pass.
+    fn wait(&self, time: Duration) -> Result<(), Stop> {
+        match self.stopped.recv_timeout(time) {
+            Ok(status) => Err(Stop(status)),
+            Err(RecvTimeoutError::Timeout) => Ok(()),
+            Err(RecvTimeoutError::Disconnected) => unreachable!("the thread never ends"),
+        }
+    }
+
+    /// Waits until a condition is met.
+    fn until(&self, mut condition: impl FnMut() -> bool) -> Result<(), Stop> {
+        while !condition() {
+            self.wait(Duration::from_millis(50))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the next step is due: for its time, or for a line or the end of the input.
+    fn step(&self) -> Result<(), Stop> {
+        match self.auto {
+            Some(time) => self.wait(time),
+            None => self.until(|| self.lines.try_recv() != Err(TryRecvError::Empty)),
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What stands for a cluster: pods that are processes, and a Service before them.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::common::Start;
+use crate::common::pod::{Pod, Release, STABLE};
+use crate::common::service::Service;
+use crate::{Pace, Stop};
+
+/// How long the Service goes on sending requests to a pod that was told to stop. A cluster's nodes
+/// hear of it as late as that.
+const LAG: Duration = Duration::from_millis(300);
+
+pub struct Laptop<'a> {
+    program: PathBuf,
+    pub service: Service,
+    /// The oldest first.
+    pub pods: Vec<Pod>,
+    pace: &'a Pace,
+}
+
+impl Laptop<'_> {
+    /// Three stable pods that answer there.
+    pub fn new(program: PathBuf, listener: TcpListener, pace: &Pace) -> Laptop<'_> {
+        let pods = ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&program, &STABLE, suffix));
+        let service = Service::at(listener, "", &pods);
+        Laptop { program, service, pods: pods.into(), pace }
+    }
+
+    /// Lets a new pod in.
+    pub fn start(&mut self, release: &Release, suffix: &str) {
+        self.pods.push(pod(&self.program, release, suffix));
+        self.service.set_pods(&self.pods);
+    }
+
+    /// Ends a pod as a cluster does: it is told at once, the Service a moment later.
+    pub fn end(&mut self, index: usize) -> Result<(), Stop> {
+        let mut pod = self.pods.remove(index);
+        pod.appinfo.signal(15);
+        self.pace.wait(LAG)?;
+        self.service.set_pods(&self.pods);
+        self.pace.until(|| !pod.appinfo.is_alive())
+    }
+
+    /// How it went.
+    pub fn summary(&self) -> String {
+        let (asked, lost) = (self.service.count(), self.service.lost());
+        format!("{asked} requests came, {lost} of them got no answer.")
+    }
+}
+
+fn pod(program: &Path, release: &Release, suffix: &str) -> Pod {
+    // A second is enough to go on serving: the Service hears of a pod's end after less.
+    release.pod(Start::of(&[program]).args("--drain 1"), suffix)
+}

@@ -1,0 +1,93 @@
+//! The steps of the story. Another one is another row in [`STEPS`].
+
+use std::io::{Write, stdout};
+
+use crate::common::pod::{ACCEPTED, BROKEN_CANARY, FIXED_CANARY};
+use crate::laptop::Laptop;
+use crate::{Pace, Stop};
+
+struct Step {
+    title: &'static str,
+    act: fn(&mut Laptop) -> Result<(), Stop>,
+    happened: &'static str,
+    look: &'static str,
+}
+
+const STEPS: [Step; 6] = [
+    Step {
+        title: "The baseline",
+        act: |_| Ok(()),
+        happened: "Three stable pods share the requests, as behind a Service: which one answers is chance.",
+        look: "every square is teal, and no pod knows its namespace: \"\" empty. That is the bug.",
+    },
+    Step {
+        title: "A label that changes, live",
+        act: |laptop| {
+            laptop.pods[0].label("newlabel", "realtime");
+            Ok(())
+        },
+        happened: "The first pod got the label newlabel=realtime, by its labels file, and nothing was restarted.",
+        look: "the label stands out in that pod's row.",
+    },
+    Step {
+        title: "The broken canary",
+        act: |laptop| {
+            laptop.start(&BROKEN_CANARY, "m8zrp");
+            Ok(())
+        },
+        happened: "A fix was let in as a fourth pod, beside the three. It is alive and ready, and it fails.",
+        look: "a quarter of the squares is amber and crossed out; all the errors are the canary's.",
+    },
+    Step {
+        title: "Rolled back",
+        act: |laptop| laptop.end(3),
+        happened: "The canary was told to stop, answered what it was still asked, and is gone.",
+        look: "no square is crossed out any more, and none was lost; the canary's row fades.",
+    },
+    Step {
+        title: "The fixed canary",
+        act: |laptop| {
+            laptop.start(&FIXED_CANARY, "tq5hd");
+            Ok(())
+        },
+        happened: "The right fix was let in the same way.",
+        look: "a quarter of the squares is amber and whole; the canary tells its namespace.",
+    },
+    Step {
+        title: "Accepted",
+        act: |laptop| {
+            for suffix in ["c4nvz", "kk2wd", "s9rmt"] {
+                laptop.start(&ACCEPTED, suffix);
+                laptop.end(0)?;
+            }
+            laptop.end(0)
+        },
+        happened: "One stable pod after the other gave way to one with the fix, and the canary went last.",
+        look: "all squares are teal again, under new names, and every pod tells its namespace.",
+    },
+];
+
+/// Tells the story to its end.
+pub fn tell(laptop: &mut Laptop, pace: &Pace) -> Result<(), Stop> {
+    say(&format!(
+        "The page: {}\nOpen it in a browser, and keep this terminal in sight.",
+        laptop.service.url()
+    ))?;
+    for (number, Step { title, act, happened, look }) in (1..).zip(STEPS) {
+        say(&format!("\n{number}/{} {title}", STEPS.len()))?;
+        act(laptop)?;
+        say(&format!("    {happened}\n    Look: {look}"))?;
+        let next = if number < STEPS.len() { "the next step" } else { "the end" };
+        say(&match pace.auto {
+            Some(time) => format!("    ({} s to {next})", time.as_secs()),
+            None => format!("    (Enter: {next}, Ctrl+C: end it all)"),
+        })?;
+        pace.step()?;
+    }
+    Ok(())
+}
+
+/// Prints. Who does not listen any more is not told more.
+fn say(words: &str) -> Result<(), Stop> {
+    writeln!(stdout(), "{words}").map_err(|_| Stop(1))
+}
