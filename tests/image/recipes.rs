@@ -328,6 +328,7 @@ fn without_cargo_the_engine_compiles() {
         let program = workshop.folder.path().join("target/image/amd64/appinfo");
         assert_eq!(std::fs::read_to_string(program).expect("it is there"), "program\n");
 
+        assert!(workshop.just("e2e kind-canary").refused().contains("needs cargo"));
         let said = workshop.with("ENGINES", "").just("build").refused();
         assert!(
             said.contains("or podman, and neither answers.\njust build: there is no cargo"),
