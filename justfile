@@ -4,14 +4,18 @@ set positional-arguments
 
 # What may be given before a recipe's name, as in `just ENGINE=podman images`:
 
-# the behaviour that `just image` builds: baseline, broken or namespace
-VARIANT := "baseline"
+# the variant that `just image` builds
+VARIANT := replace_regex(variants, " .*", "")
 # the images' name without its tag (or in the environment: APPINFO_REPOSITORY)
 REPOSITORY := env("APPINFO_REPOSITORY", "localhost/appinfo")
 # docker or podman (or in the environment: ENGINE); empty: docker where its daemon answers, else podman
 ENGINE := env("ENGINE", "")
 # what the image is to run on, amd64 or arm64; this machine's own unless given
 ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" } else { arch() }
+
+# The program's variants, each in an image of its own; the first one's tag is 1.
+variants := "baseline broken namespace"
+tags := shell("set -- $1; seq -s ' ' $#", variants)
 
 # This program once more, told the same, for a recipe that needs another one midway.
 just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
@@ -21,6 +25,7 @@ manual:
     @{{ quote(just_executable()) }} --justfile {{ quote(justfile()) }} --list --unsorted
     @echo
     @echo "Before the recipe's name, variables: VARIANT={{ VARIANT }} REPOSITORY={{ REPOSITORY }} ENGINE=docker|podman ARCH={{ ARCH }}"
+    @echo "The variants, in the order of their tags: {{ variants }}"
 
 # Start the program here: `just run`, `just run --variant broken`
 [group("develop")]
@@ -43,19 +48,22 @@ lint:
 bench *arguments:
     cargo bench --locked "$@"
 
-# Remove target/ and the three images
+# Remove target/, the images, and what was fetched to compile in a container
 [group("develop")]
 clean:
     #!/usr/bin/env bash
     set -euo pipefail
-    cargo clean
-    # Without an engine there are no images either.
+    rm -rf target
+    # Without an engine there is nothing else.
     engine=$({{ just }} engine 2>/dev/null) || exit 0
-    for tag in 1 2 3; do
+    for tag in {{ tags }}; do
         image={{ quote(REPOSITORY) }}:$tag
         if "$engine" image inspect "$image" >/dev/null 2>&1; then
             "$engine" image rm "$image"
         fi
+    done
+    for volume in $("$engine" volume ls --quiet --filter name=appinfo-rust-); do
+        "$engine" volume rm "$volume"
     done
 
 # Build the static binary and lay it out as the image holds it, in target/image
@@ -70,14 +78,38 @@ build:
         arm64) target=aarch64-unknown-linux-musl ;;
         *) echo "just build: ARCH is \"$arch\", but it can be amd64 or arm64 only." >&2; exit 1 ;;
     esac
-    # No path of this machine in the binary: it is the same whoever builds it, and 0.5 kB smaller.
-    crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
-    cargo build --release --locked --target "$target" --target-dir target \
-        --config "target.$target.rustflags=['--remap-path-prefix=$crates=']"
+    compile() {
+        # No path of this machine in the binary: it is the same whoever builds it, and 0.5 kB smaller.
+        local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+        cargo build --release --locked --target "$1" --target-dir "$2" \
+            --config "target.$1.rustflags=['--remap-path-prefix=$crates=']"
+    }
+    binary=target/$target/release/appinfo
+    if command -v cargo >/dev/null; then
+        compile "$target" target
+    else
+        if ! engine=$({{ just }} engine); then
+            echo "just build: there is no cargo either (https://rustup.rs)." >&2
+            exit 1
+        fi
+        version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+        image=docker.io/library/rust:$version-slim
+        echo "just build: there is no cargo here, so $engine compiles, in $image" >&2
+        mkdir -p "${binary%/*}"
+        # Through pipes, not a mounted folder: it works whoever the engine runs as, and wherever.
+        # The volume keeps what rustup, which heeds rust-toolchain.toml, and cargo fetch and make.
+        tar -c --exclude ./target --exclude ./.git . |
+            "$engine" run --rm --interactive --volume "appinfo-rust-$version:/usr/local" "$image" \
+                bash -ec "$(declare -f compile)"'
+                    mkdir ~/appinfo; cd ~/appinfo; tar -x
+                    compile "$1" "$CARGO_HOME/target" >&2
+                    cat "$CARGO_HOME/$2"' bash "$target" "$binary" >"$binary.new"
+        mv "$binary.new" "$binary"
+    fi
     root=target/image/$arch
     rm -rf "$root"
     mkdir -p "$root/etc"
-    cp "target/$target/release/appinfo" "$root/appinfo"
+    cp "$binary" "$root/appinfo"
     # The volume with the labels is mounted at /etc/podinfo: at /etc it would hide what the
     # runtime has to put there, and as a single file (subPath) it would never change.
     ln -s podinfo/labels "$root/etc/labels"
@@ -101,8 +133,8 @@ image variant=VARIANT:
         # Without attestations an image is one manifest, which every cluster can load. The date
         # goes into the image's configuration (BuildKit only).
         docker) build=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 docker build) ;;
-        # podman 4 takes a step from its cache though a build argument in it has changed.
-        podman) build=(podman build --no-cache --timestamp 0) ;;
+        # Else podman 4 takes a step from its cache though a build argument in it has changed.
+        podman) build=(podman build --layers=false --timestamp 0) ;;
     esac
     built=nothing
     if {{ just }} from-containerfile "$variant" "${build[@]}" --quiet --tag "$image" \
@@ -120,12 +152,13 @@ image variant=VARIANT:
     esac
     echo "$image is $variant for linux/$arch, in $engine"
 
-# Build the three images: baseline is tag 1, broken 2, namespace 3
+# Build the images of all variants, with the tags 1, 2 and so on
 [group("image")]
 [no-exit-message]
-images: (image "baseline") (image "broken") (image "namespace")
+images:
+    @for variant in {{ variants }}; do {{ just }} image "$variant" || exit; done
 
-# Build the three images for amd64 and arm64 and push them as REGISTRY/appinfo:1, :2, :3
+# Build the images for amd64 and arm64 and push them as REGISTRY/appinfo:1 and so on
 [group("image")]
 [no-exit-message]
 push registry:
@@ -152,13 +185,13 @@ push registry:
     fi
     # What was made here for the push alone goes with it, also when it fails.
     forget() {
-        for tag in 1 2 3; do
+        for tag in {{ tags }}; do
             podman manifest rm "localhost/appinfo-all:$tag"
             podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
         done >/dev/null 2>&1 || true
     }
     if [ "$engine" = podman ]; then trap forget EXIT; fi
-    for variant in baseline broken namespace; do
+    for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
         if [ "$engine" = docker ]; then
@@ -200,19 +233,22 @@ load context="":
         kind-*) load=(kind load image-archive "$archive" --name "${context#kind-}") ;;
         minikube) load=(minikube --profile "$context" image load "$archive") ;;
         k3d-*) load=(k3d image import "$archive" --cluster "${context#k3d-}") ;;
-        docker-desktop)
+        # Their nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
+        # dockerd (moby) as its container engine, Colima's with its default runtime.)
+        docker-desktop | orbstack | rancher-desktop | colima | colima-*)
             if [ "$engine" != docker ]; then
-                echo "just load: Docker Desktop's cluster takes its images from docker, but the" \
-                    "engine here is $engine: start docker, or leave ENGINE out." >&2
+                echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
+                    "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
+                    "there? Then choose docker, or dockerd, in its settings.)" >&2
                 exit 1
             fi
             {{ just }} images
-            echo "Docker Desktop's cluster takes its images from docker: nothing to load."
+            echo "The cluster of \"$context\" takes its images from docker: nothing to load."
             exit
             ;;
         *)
-            echo "just load: knows how to load images into kind, minikube, k3d and Docker Desktop," \
-                "but the context is \"$context\": push the images to a registry that its nodes" \
+            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop," \
+                "OrbStack, Rancher Desktop and Colima, but the context is \"$context\": push the images to a registry that its nodes" \
                 "can reach (just push REGISTRY) and point the manifests there." >&2
             exit 1
             ;;
@@ -223,7 +259,8 @@ load context="":
     fi
     {{ just }} images
     # An archive, because these programs find docker's images by name, but not podman's.
-    images=({{ quote(REPOSITORY) }}:{1,2,3})
+    images=()
+    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
     rm -f "$archive"
     case $engine in
         docker) docker save --output "$archive" "${images[@]}" ;;
@@ -240,7 +277,9 @@ e2e context:
     #!/usr/bin/env bash
     set -euo pipefail
     case $1 in
-        kind-* | minikube | k3d-* | docker-desktop) {{ just }} load "$1" ;;
+        kind-* | minikube | k3d-* | docker-desktop | orbstack | rancher-desktop | colima | colima-*)
+            {{ just }} load "$1"
+            ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
@@ -269,17 +308,19 @@ engine:
         *) echo "just: ENGINE is \""{{ quote(ENGINE) }}"\", but it can be docker or podman only." >&2; exit 1 ;;
     esac
 
-# The image tag of a variant.
+# The image tag of a variant: its place among them.
 [no-exit-message]
 [private]
 tag variant:
     #!/usr/bin/env bash
-    case $1 in
-        baseline) echo 1 ;;
-        broken) echo 2 ;;
-        namespace) echo 3 ;;
-        *) echo "just: there is no variant \"$1\": it can be baseline, broken or namespace." >&2; exit 1 ;;
-    esac
+    tag=0
+    for known in {{ variants }}; do
+        tag=$((tag + 1))
+        if [ "$1" = "$known" ]; then echo "$tag"; exit; fi
+    done
+    echo "just: there is no variant \"$1\": it can be" \
+        "{{ replace_regex(replace(variants, " ", ", "), ", ([^,]*)$", " or $1") }}." >&2
+    exit 1
 
 # Runs a build command of docker or podman, with the arguments that every one needs added.
 [no-exit-message]

@@ -12,6 +12,7 @@ mod log;
 mod pod;
 mod process;
 mod settings;
+mod thread;
 mod web;
 
 use std::process::ExitCode;
@@ -21,8 +22,8 @@ use containment::heartbeat::{self, Heartbeat};
 use containment::renewal::Renewal;
 use containment::stalled::Stalled;
 use containment::{footprint, panics, scheduling};
+use pod::drain::Draining;
 use pod::labels_file::LabelsFile;
-use process::drain::Draining;
 use process::server::Responder;
 use process::{listener, server, signals};
 use settings::{Settings, Start};
@@ -73,7 +74,7 @@ fn run(settings: &Settings) -> Result<(), String> {
     let heartbeat = Arc::new(Heartbeat::of(listener.address()));
     heartbeat::start(&heartbeat)?;
     let heard = heartbeat.clone();
-    footprint::watch(move || heard.requests())?;
+    footprint::watch(listener.clone(), move || heard.requests())?;
     let responder = Responder {
         endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
         metrics: Metrics::new(settings.variant.name),

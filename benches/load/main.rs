@@ -21,7 +21,7 @@ mod server;
 mod table;
 mod wrk;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
@@ -39,6 +39,9 @@ const HELD: usize = 1000;
 /// How long a server is left alone before its memory counts as at rest.
 const REST: Duration = Duration::from_secs(1);
 
+/// How long its processor time at rest is measured.
+const LONG_REST: Duration = Duration::from_secs(10);
+
 /// How long after the held connections were closed the memory is read again: the threads that
 /// tiny_http no longer needs end after five seconds.
 const AFTERWARDS: Duration = Duration::from_secs(8);
@@ -47,6 +50,7 @@ const AFTERWARDS: Duration = Duration::from_secs(8);
 const LABELS: &str = "app=\"appinfo\"\npod-template-hash=\"6d4cf56db6\"\nrelease=\"stable\"";
 
 const START: &str = "start to first answer, ms";
+const REST_CPU: &str = "CPU time at rest, ms per second";
 const REST_MEMORY: &str = "memory at rest, kB";
 const PEAK_MEMORY: &str = "memory at its peak, kB";
 const HELD_MEMORY: &str = "memory per held connection, kB";
@@ -115,7 +119,7 @@ fn run() -> Result<ExitCode, String> {
         let summary = if figure == wrk::ERRORS { table::sum } else { table::median };
         CLIENTS.iter().for_each(|clients| table.row(load_row(figure, *clients), summary));
     }
-    for row in [START, REST_MEMORY, PEAK_MEMORY, HELD_MEMORY, GIVEN_BACK, SIZE] {
+    for row in [START, REST_CPU, REST_MEMORY, PEAK_MEMORY, HELD_MEMORY, GIVEN_BACK, SIZE] {
         table.row(row.to_owned(), table::median);
     }
 
@@ -211,11 +215,20 @@ fn measure_loads(servers: &[Server], effort: &Effort, table: &mut Table) -> Resu
     Ok(())
 }
 
-/// Memory of a server that has answered once, with connections held, and after they have closed.
+/// Processor time and memory of a server that has answered once, with connections held, and after they have closed.
 fn measure_held_connections(servers: &[Server], table: &mut Table) -> Result<(), String> {
     let running = servers.iter().map(Server::start).collect::<Result<Vec<Running>, _>>()?;
-    progress("memory at rest");
+    progress("at rest");
     sleep(REST);
+    let times = || running.iter().map(Running::threads_time).collect::<Result<Vec<_>, _>>();
+    let before = times()?;
+    sleep(LONG_REST);
+    for (column, (before, after)) in before.into_iter().zip(times()?).enumerate() {
+        if let Some(spent) = after.zip(before).map(|(after, before)| after - before) {
+            let per_second = spent.as_secs_f64() / LONG_REST.as_secs_f64();
+            table.note(REST_CPU, column, per_second * 1e3);
+        }
+    }
     for (column, server) in running.iter().enumerate() {
         let Some(rest) = server.memory("VmRSS")? else { continue };
         table.note(REST_MEMORY, column, rest);
@@ -236,9 +249,11 @@ fn measure_held_connections(servers: &[Server], table: &mut Table) -> Result<(),
     Ok(())
 }
 
-/// Shows on stderr what is being measured, in one line that the next one replaces.
+/// Shows on a terminal what is being measured, in one line that the next one replaces.
 fn progress(what: &str) {
     let mut stderr = std::io::stderr();
-    let _ = write!(stderr, "\r\x1b[K{what}");
-    let _ = stderr.flush();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[K{what}");
+        let _ = stderr.flush();
+    }
 }

@@ -175,6 +175,20 @@ impl Running {
         self.sum(of).map(|sum| sum.map(|ticks| Duration::from_millis(ticks * 10)))
     }
 
+    /// The processor time of its threads, without those that have ended: to the nanosecond, as befits
+    /// a server at rest (proc_pid_schedstat(5)).
+    pub fn threads_time(&self) -> Result<Option<Duration>, String> {
+        let of_thread = |task: std::io::Result<fs::DirEntry>| -> Option<u64> {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split(' ').next()?.parse().ok()
+        };
+        let of = |pid| {
+            let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+            Some(tasks.filter_map(of_thread).sum())
+        };
+        self.sum(of).map(|sum| sum.map(Duration::from_nanos))
+    }
+
     /// A figure of /proc/PID/status, summed over its processes, in kB.
     pub fn memory(&self, key: &str) -> Result<Option<f64>, String> {
         let of = |pid| {

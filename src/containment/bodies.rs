@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chunked_transfer::Decoder;
 use tiny_http::{Header, Method, ReadWrite, Request, Response, StatusCode};
 
-use crate::process::thread;
+use crate::thread;
 use crate::web::answer::{Answer, JSON, SERVER, Sender};
 
 /// How long a body may take.

@@ -2,20 +2,26 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::containment::{renewal, scheduling};
 use crate::log;
-use crate::process::thread;
+use crate::thread;
 
-/// The most that it may hold, in bytes, what the kernel holds for it included. Half of the manifests'
-/// limit: what the library reads without end doubles its buffer, and copies it, within one look.
-const MOST: u64 = 48 << 20;
+/// The most that it may hold, in bytes, what the kernel holds for it included. Far below the manifests'
+/// limit of 96 MiB, since clients can make it hold hundreds of threads more before it has begun anew.
+const MOST: u64 = 54 << 20;
+
+/// The most memory of its own, in bytes: what the library reads without end doubles its buffer, and
+/// copies it, within one look.
+const MOST_MEMORY: u64 = 40 << 20;
 
 /// More memory, in bytes, and more threads than it keeps when there is nothing to do. While it holds
 /// that, it is looked at more often, since clients can make it hold thousands of threads more in a
@@ -26,9 +32,13 @@ const MANY: u64 = 48;
 /// What the kernel holds for a thread and its connection, in bytes, beside the resident memory.
 const THREAD: u64 = 32 << 10;
 
-/// How often to look as a rule, and while it holds much.
-const AT_REST: Duration = Duration::from_millis(25);
+/// How often to look at least, while there are new connections, and while it holds much.
+const AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const BUSY: Duration = Duration::from_millis(25);
 const HURRY: Duration = Duration::from_millis(5);
+
+/// How long to go on answering before it begins anew, where it holds no more threads than usual.
+const QUEUED_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
 const FEW: u64 = 100;
@@ -81,30 +91,41 @@ impl Footprint {
 }
 
 /// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it begin
-/// anew when that is too much. `requests` tells how many have come so far.
+/// anew when that is too much. At rest it waits for the next connection to `listener`. `requests` tells
+/// how many have come so far.
 ///
 /// # Errors
 ///
 /// A sentence, when the process may start no thread.
-pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> {
+pub fn watch(
+    listener: impl AsFd + Send + 'static,
+    requests: impl Fn() -> u64 + Send + 'static,
+) -> Result<(), String> {
     let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
         scheduling::wake_at_once();
         let (mut since, mut before) = (Instant::now(), requests());
-        // Asked twice, the new self would begin anew once more: so the thread ends then.
-        renewal::ask(loop {
+        let (threads, memory) = loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
             let held = memory + threads * THREAD;
             let is_much = memory > MUCH || threads > MANY;
             let was_leisure = since.elapsed() >= WHILE && requests() - before < FEW;
-            if held > MOST || is_much && was_leisure {
-                break format!("it held {threads} threads and {} MiB of memory", memory >> 20);
+            if held > MOST || memory > MOST_MEMORY || is_much && was_leisure {
+                break (threads, memory);
             }
             if !is_much || since.elapsed() >= WHILE {
                 (since, before) = (Instant::now(), requests());
             }
-            sleep(if is_much { HURRY } else { AT_REST });
-        });
+            sleep(if is_much { HURRY } else { BUSY });
+            if !is_much {
+                let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
+            }
+        };
+        // What is queued grows more slowly than threads do: there is time to answer what waits in it.
+        let last_answers = if threads > MANY { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
+        let why = format!("it held {threads} threads and {} MiB of memory", memory >> 20);
+        // Asked twice, the new self would begin anew once more: so this thread ends here.
+        renewal::ask(why, last_answers);
     };
     thread::start(Some("footprint"), Box::new(look))
 }

@@ -19,13 +19,16 @@ use tiny_http::Request;
 
 use crate::containment::footprint::Footprint;
 use crate::containment::{panics, renewal};
-use crate::process::thread;
+use crate::thread;
 
 /// How often to ask as a rule.
 const AT_REST: Duration = Duration::from_millis(250);
 
 /// How often to ask while connections may wait for a thread.
 const HURRY: Duration = Duration::from_millis(1);
+
+/// How long connections may wait for a thread after there was a sign of it; each beat frees one.
+const HURRIED: Duration = Duration::from_millis(100);
 
 /// How long to wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -98,8 +101,7 @@ impl Heartbeat {
     fn beat_on(&self) {
         let footprint = Footprint::open().ok();
         let threads = || footprint.as_ref().map_or(0, Footprint::threads);
-        let mut silent_since = None;
-        let mut panics = 0;
+        let (mut silent_since, mut panics, mut hurried_until) = (None, 0, Instant::now());
         loop {
             let before = threads();
             let beat = self.beat();
@@ -111,15 +113,17 @@ impl Heartbeat {
                 && silent_since.get_or_insert_with(Instant::now).elapsed() > GIVE_UP
             {
                 let seconds = GIVE_UP.as_secs();
-                renewal::ask(format!("no request came through for {seconds} seconds ({error})"));
-                return;
+                let why = format!("no request came through for {seconds} seconds ({error})");
+                return renewal::ask(why, renewal::LAST_ANSWERS);
             }
             // A new thread has served us, so all others were held: perhaps it has gone on to a
             // connection that waited, and there are more of them. Or it has gone on to one that
             // was reset, and ended there, and there is no thread left for those behind.
             let panics_before = mem::replace(&mut panics, panics::count());
-            let hurry = threads() > before || panics != panics_before;
-            sleep(if hurry { HURRY } else { AT_REST });
+            if threads() > before || panics != panics_before {
+                hurried_until = Instant::now() + HURRIED;
+            }
+            sleep(if Instant::now() < hurried_until { HURRY } else { AT_REST });
         }
     }
 }

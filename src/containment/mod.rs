@@ -10,7 +10,7 @@
 //! | panics when a connection is reset | fill the log | [`panics`] | `hostile/abuse.rs`: `ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log` |
 //! | panics, or stops accepting without a word, when no file or thread is left | make it deaf | [`panics`], [`heartbeat`], [`renewal`] | `hostile/abuse.rs`: `out_of_open_files_it_answers_or_ends_but_is_never_deaf` |
 //! | promises one thread to two connections | keep others waiting by holding connections | [`heartbeat`] | `hostile/abuse.rs`: `all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly` |
-//! | wakes a thread while it holds the lock that this one needs | nothing, but everybody pays for it | [`scheduling`] | `program/scheduling.rs`: `no_thread_takes_the_processor_from_its_waker_but_those_that_must_not_come_late` |
+//! | wakes a thread while it holds the lock that this one needs | nothing, but everybody pays for it | [`scheduling`] | `program/scheduling.rs`: `no_thread_takes_the_processor_from_its_waker_and_those_that_read_stand_back` |
 
 pub mod bodies;
 pub mod footprint;

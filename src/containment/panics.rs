@@ -29,7 +29,7 @@ pub fn contain(is_renewed: bool) {
         if !panic.location().is_some_and(|at| at.file().ends_with("client.rs")) {
             // The thread that accepts has ended, and nobody would hear of it.
             let why = "the HTTP library has ended a thread: too few threads, files or memory?";
-            return renewal::ask(why.to_owned());
+            return renewal::ask(why.to_owned(), renewal::LAST_ANSWERS);
         }
         let Ok(mut last) = last.lock() else { return };
         if last.is_none_or(|time| time.elapsed() >= Duration::from_secs(60)) {

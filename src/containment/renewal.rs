@@ -32,16 +32,16 @@ const VARIABLE: &str = "APPINFO_FORMER_SELF";
 /// may make it do so several times a second.
 const SILENCE: u64 = 60;
 
-/// What has been accepted is answered in this time, and no client can do much more harm in it. What makes
-/// the process too large often held it up: the allocator locks all out while it moves many megabytes.
-const LAST_ANSWERS: Duration = Duration::from_millis(30);
+/// What has been accepted is usually answered in this time, and no client can do much more harm in it.
+pub const LAST_ANSWERS: Duration = Duration::from_millis(30);
 
-static REASON: Mutex<Option<String>> = Mutex::new(None);
+static REASON: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
-/// Asks the process to begin anew, and says why. It may come too late: it is going to stop anyway.
-pub fn ask(why: String) {
+/// Asks the process to begin anew, says why, and for how long it is still to answer. It may come too
+/// late: it is going to stop anyway.
+pub fn ask(why: String, last_answers: Duration) {
     if let Ok(mut reason) = REASON.lock() {
-        *reason = Some(why);
+        *reason = Some((why, last_answers));
     }
     let _ = kill(Pid::this(), SIGNAL);
 }
@@ -118,9 +118,10 @@ impl Renewal {
     /// Begins anew, or ends the process with a sentence where the system refuses. No signal may get
     /// lost: only the thread that takes them may call this.
     pub fn begin_anew(self, drain: Option<Duration>) -> ! {
-        thread::sleep(LAST_ANSWERS);
-        let why = REASON.lock().ok().and_then(|mut reason| reason.take());
-        let why = why.unwrap_or_else(|| format!("told so by {SIGNAL}"));
+        let asked = REASON.lock().ok().and_then(|mut reason| reason.take());
+        let (why, last_answers) =
+            asked.unwrap_or_else(|| (format!("told so by {SIGNAL}"), LAST_ANSWERS));
+        thread::sleep(last_answers);
         let Err(error) = self.become_new(drain, &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));
         process::exit(1);

@@ -18,10 +18,10 @@ pub fn wake_at_once() {
     set(Other);
 }
 
-/// Lets this thread, and all that it starts, have a third of the others' share of a busy processor. For
+/// Lets this thread, and all that it starts, have a tenth of the others' share of a busy processor. For
 /// those that read requests: what they queue without bound must not outrun the one that answers.
 pub fn stand_back() {
-    let _ = rustix::process::nice(5);
+    let _ = rustix::process::nice(10);
 }
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,6 @@
-//! The three behaviours of the tutorial. A fourth is one more row in [`VARIANTS`] and one more
-//! function below it: the command line, its help and its errors read the table.
+//! The three behaviours of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
+//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the README's
+//! table of images; the command line, its help and its errors read the table here.
 
 use crate::pod::appinfo::AppInfo;
 
@@ -11,7 +12,8 @@ pub struct Variant {
     /// What it does, for `--help`.
     pub summary: &'static str,
     /// Makes the answer out of the facts about the pod, or out of the sentence that says why
-    /// its labels cannot be read. An error is answered with status 500.
+    /// its labels cannot be read. An error is answered with status 500. Called once for each version of
+    /// the labels, not once for each answer.
     pub behaviour: fn(Result<AppInfo, String>) -> Result<AppInfo, String>,
 }
 

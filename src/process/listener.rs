@@ -12,6 +12,7 @@ use nix::{
     libc, setsockopt_impl,
     sys::socket::{SetSockOpt, sockopt::SetUsize},
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 #[cfg(target_os = "linux")]
 use socket2::SockFilter;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -150,6 +151,13 @@ impl Listener {
             0,
             0,
         )]);
+    }
+
+    /// Whether a connection that has come about waits to be accepted.
+    pub fn has_waiting(&self) -> bool {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.0, PollFlags::IN)], Some(&at_once))
+            .is_ok_and(|ready| ready > 0)
     }
 
     /// Stops accepting connections; those that are open stay open.

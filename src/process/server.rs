@@ -9,7 +9,7 @@ use crate::containment::bodies::{self, Body};
 use crate::containment::heartbeat::Heartbeat;
 use crate::containment::renewal;
 use crate::containment::stalled::{self, Stalled};
-use crate::process::drain::Draining;
+use crate::pod::drain::Draining;
 use crate::process::listener::Listener;
 use crate::web::access_log::RequestLine;
 use crate::web::answer::Sender;
@@ -19,13 +19,14 @@ use crate::web::late::{Asked, Late};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
-/// The time in which every connection that has come about is accepted, once no more can.
+/// The time in which every connection that has come about is accepted, once no more can; on a busy
+/// machine several times that.
 const ACCEPTING: Duration = Duration::from_millis(20);
 
 /// Once accepting has ended, the silence after which no received request can be under way any more.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// The longest to wait for that silence.
+/// The longest to wait for either.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 /// Answers requests until the drain time is over.
@@ -38,11 +39,18 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             // As we made it: the program is about to begin anew.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             // The library accepts no more connections. It does not say so again.
-            Err(error) => renewal::ask(format!("could not accept connections any more: {error}")),
+            Err(error) => {
+                let why = format!("could not accept connections any more: {error}");
+                renewal::ask(why, renewal::LAST_ANSWERS);
+            }
         }
     }
     listener.let_nobody_in();
+    let start = Instant::now();
     responder.answer_for(ACCEPTING, server, ACCEPTING);
+    while listener.has_waiting() && start.elapsed() < LONGEST {
+        responder.answer_for(ACCEPTING, server, ACCEPTING);
+    }
     listener.close();
     responder.answer_for(LONGEST, server, QUIET);
     while responder.late.left().is_some() {

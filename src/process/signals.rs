@@ -14,9 +14,9 @@ use tiny_http::Server;
 use crate::containment::renewal::{self, Renewal};
 use crate::containment::scheduling;
 use crate::log;
-use crate::process::drain::Draining;
+use crate::pod::drain::Draining;
 use crate::process::listener::Listener;
-use crate::process::thread;
+use crate::thread;
 
 fn all() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT, renewal::SIGNAL].into_iter().collect()

@@ -8,9 +8,9 @@ use tiny_http::Method;
 
 use crate::containment::bodies::Body;
 use crate::pod::appinfo::{AppInfo, Pod};
+use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
 use crate::pod::variant::{self, Variant};
-use crate::process::drain::Draining;
 use crate::web::answer::Answer;
 use crate::web::faults::{Fault, Faults};
 use crate::web::late::Asked;

@@ -7,4 +7,5 @@ mod common;
 mod manifests;
 mod monitoring;
 mod objects;
+mod pod;
 mod tutorial;

@@ -1,26 +1,21 @@
 //! The manifests as Kubernetes reads them: a list of objects.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::common::repository;
 
-/// The folders, each created by one `kubectl create -f`.
-const FOLDERS: [&str; 3] = ["manifests", "manifests/canary", "manifests/monitoring"];
-
-/// The YAML files right in a folder of the repository.
-pub fn files(folder: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(repository().join(folder)).expect("the folder can be read");
-    let mut files: Vec<_> = entries.map(|entry| entry.expect("it can be read").path()).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+/// The YAML files of all folders, each of which one `kubectl create -f` creates.
+pub fn all_files() -> Vec<PathBuf> {
+    let folders = ["manifests", "manifests/canary", "manifests/monitoring"];
+    let entries = folders.map(|it| repository().join(it).read_dir().expect("it can be read"));
+    let files = entries.into_iter().flatten().map(|entry| entry.expect("it can be read").path());
+    let mut files: Vec<_> =
+        files.filter(|file| file.extension() == Some("yaml".as_ref())).collect();
     files.sort();
     files
-}
-
-/// The YAML files of all folders.
-pub fn all_files() -> Vec<PathBuf> {
-    FOLDERS.into_iter().flat_map(files).collect()
 }
 
 /// The objects in a file.
@@ -50,4 +45,22 @@ pub fn id(object: &Value) -> String {
 pub fn named(name: &str) -> Value {
     let object = all().into_iter().find(|object| id(object) == name);
     object.unwrap_or_else(|| panic!("there is no {name}"))
+}
+
+/// Every value as `/path/to/it=value`; what stands in a list has the list's path.
+pub fn leaves(path: &str, value: &Value) -> Vec<String> {
+    match value {
+        Value::Object(fields) => {
+            fields.iter().flat_map(|(key, value)| leaves(&format!("{path}/{key}"), value)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(|item| leaves(path, item)).collect(),
+        Value::String(text) => vec![format!("{path}={text}")],
+        other => vec![format!("{path}={other}")],
+    }
+}
+
+/// What stands at a place in any manifest: the rest of each leaf that begins so.
+pub fn told(place: &str) -> BTreeSet<String> {
+    let leaves = all().into_iter().flat_map(|object| leaves("", &object));
+    leaves.filter_map(|leaf| leaf.strip_prefix(place).map(str::to_owned)).collect()
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{self as common, Folder, have, run, skip};
@@ -41,19 +42,6 @@ impl Engine {
         run(&mut self.command(arguments)).trim().to_owned()
     }
 
-    /// Builds the image of a variant under that name; removed when dropped.
-    pub fn image(self, repository: &str, variant: &str) -> Image {
-        // The recipes lay an image out in one folder, whichever engine it is for.
-        static TURN: Mutex<()> = Mutex::new(());
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        let (engine, name) = (format!("ENGINE={}", self.0), format!("REPOSITORY={repository}"));
-        let mut just = Command::new("just");
-        let built =
-            run(just.args([&engine, &name, "image", variant]).current_dir(common::repository()));
-        let name = built.lines().last().and_then(|line| line.split(' ').next());
-        Image(self, name.expect("just names the image").to_owned())
-    }
-
     /// What `inspect` tells of an image or a container.
     pub fn inspect(self, name: &str) -> Value {
         let told: Value =
@@ -85,12 +73,90 @@ impl Engine {
     }
 }
 
-/// An image that is removed when dropped.
-pub struct Image(Engine, String);
+/// Runs just in the repository with arguments separated by white space, and returns what it prints;
+/// one run at a time, since the recipes lay images out in one folder.
+pub fn just(arguments: &str) -> String {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    run(Command::new("just").args(arguments.split_whitespace()).current_dir(common::repository()))
+}
 
-impl Drop for Image {
+/// Images under a name of their own, which are removed when this is dropped.
+#[derive(Debug, PartialEq)]
+pub struct Images {
+    pub engine: Engine,
+    repository: String,
+}
+
+impl Images {
+    /// None so far: just makes some where it is told [`Images::variables`].
+    pub fn none(engine: Engine) -> Images {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let repository = format!("localhost/appinfo-test-{}-{number}", std::process::id());
+        Images { engine, repository }
+    }
+
+    /// What this recipe makes.
+    pub fn of(engine: Engine, recipe: &str) -> Images {
+        let images = Images::none(engine);
+        just(&format!("{} {recipe}", images.variables()));
+        images
+    }
+
+    /// Tells just the engine and the name.
+    pub fn variables(&self) -> String {
+        format!("ENGINE={} REPOSITORY={}", self.engine.name(), self.repository)
+    }
+
+    /// The name of the image of a tag.
+    pub fn name(&self, tag: usize) -> String {
+        format!("{}:{tag}", self.repository)
+    }
+}
+
+impl Drop for Images {
     fn drop(&mut self) {
-        let _ = self.0.command("rmi --force").arg(&self.1).output();
+        // By their names: podman gives an image of the same content the same number, whose ever it is.
+        let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
+        let Ok(list) = self.engine.command(&list).output() else { return };
+        for name in String::from_utf8_lossy(&list.stdout).lines() {
+            let _ = self.engine.command("rmi").arg(name).output();
+        }
+    }
+}
+
+/// A container, removed when dropped.
+pub struct Container {
+    pub engine: Engine,
+    pub id: String,
+}
+
+impl Container {
+    /// Starts one with these options and this image, separated by white space.
+    pub fn start(engine: Engine, arguments: &str) -> Container {
+        // In two steps: one that has been made and cannot be started is to be removed as well.
+        let container = Container { engine, id: engine.run(&format!("create {arguments}")) };
+        container.run("start");
+        container
+    }
+
+    /// Runs a command of the engine on it and returns what it prints.
+    pub fn run(&self, command: &str) -> String {
+        self.engine.run(&format!("{command} {}", self.id))
+    }
+
+    /// What `inspect` tells of it.
+    pub fn inspect(&self) -> Value {
+        self.engine.inspect(&self.id)
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // podman's `rm` alone would stop it first, which takes as long as its drain time.
+        let _ = self.engine.command("kill --signal KILL").arg(&self.id).output();
+        let _ = self.engine.command("rm --force").arg(&self.id).output();
     }
 }
 

@@ -9,6 +9,7 @@ mod attack;
 mod clients;
 mod generator;
 mod heartbeat;
+mod late;
 mod memory;
 
 #[test]

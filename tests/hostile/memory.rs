@@ -15,7 +15,7 @@ use rustix::process::getuid;
 use socket2::SockRef;
 
 use crate::attack::{self, Bystander, Holdings, Served, connect_from};
-use crate::common::engines::Engine;
+use crate::common::engines::{Container, Engine, Images};
 use crate::common::{self, Appinfo, Start, eventually};
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
@@ -157,8 +157,9 @@ impl Attack {
 
 /// How often the process has begun anew, as it says itself in its new environment.
 fn renewals(appinfo: &Appinfo) -> u32 {
-    let environment = fs::read(format!("/proc/{}/environ", appinfo.pid())).expect("/proc tells");
-    let environment = String::from_utf8_lossy(&environment).into_owned();
+    let path = format!("/proc/{}/environ", appinfo.pid());
+    // While it is being replaced, /proc tells nothing.
+    let environment = eventually("/proc tells", || fs::read_to_string(&path).ok());
     environment
         .split('\0')
         .find_map(|variable| variable.strip_prefix("APPINFO_FORMER_SELF="))
@@ -211,8 +212,16 @@ fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attack() {
     });
 }
 
-/// Attacks the program, and sees to it that hardly anybody notices.
+/// Attacks the program, and sees to it that hardly anybody notices: three times at most, since a busy
+/// machine may hold up everybody once, but not each time.
 fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
+    let noticed = (0..3).map(|_| notices(during, attack, clients, address));
+    let noticed: Vec<_> = noticed.take_while(Result::is_err).collect();
+    assert!(noticed.len() < 3, "{noticed:?}");
+}
+
+/// Attacks the program; an error says what was noticed.
+fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> Result<(), String> {
     let start = Instant::now();
     let bystanders = [(); 2].map(|()| Bystander::of(address));
     thread::scope(|scope| {
@@ -225,8 +234,9 @@ fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
     println!("{during}, {took:?}: {served:?}");
     let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
     let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
-    assert!(lost <= 10.max(requests / 100), "{during}: {served:?}");
-    assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
+    let is_patient = served.iter().all(|served| served.longest <= PATIENCE);
+    let is_hardly_noticed = lost <= 10.max(requests / 100) && is_patient;
+    is_hardly_noticed.then_some(()).ok_or_else(|| format!("{during}: {served:?}"))
 }
 
 #[test]
@@ -244,15 +254,14 @@ fn bears_all_in_a_container(engine: &'static str) {
     let Some(engine) = Engine::of(engine) else { return };
     // All the time: there may be a limit on the threads of that user in both engines together.
     let _turn = attack::alone();
-    let repository = format!("localhost/appinfo-test-{}", process::id());
-    let _image = engine.image(&repository, "baseline");
-    let id = engine.run(&format!(
-        "run --detach --memory {LIMIT} --memory-swap {LIMIT} --read-only --cap-drop ALL \
-         --security-opt no-new-privileges --user 65532:65532 {repository}:1"
-    ));
-    let container = Removed(engine, id);
-    let state = || engine.inspect(&container.1)["State"].clone();
-    let address = engine.inspect(&container.1)["NetworkSettings"]["IPAddress"].clone();
+    let images = Images::of(engine, "image baseline");
+    let options = format!(
+        "--memory {LIMIT} --memory-swap {LIMIT} --read-only --cap-drop ALL \
+         --security-opt no-new-privileges --user 65532:65532"
+    );
+    let container = Container::start(engine, &format!("{options} {}", images.name(1)));
+    let state = || container.inspect()["State"].clone();
+    let address = container.inspect()["NetworkSettings"]["IPAddress"].clone();
     let address = format!("{}:8080", address.as_str().expect("it has an address"));
     let address = address.parse().expect("an address");
     let healthz = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -266,13 +275,4 @@ fn bears_all_in_a_container(engine: &'static str) {
     assert_eq!(eventually("it answers", answers).status, 200);
     let state = state();
     assert_eq!((&state["Running"], &state["Pid"]), (&true.into(), &pid), "{state}");
-}
-
-/// A container that is removed when dropped.
-struct Removed(Engine, String);
-
-impl Drop for Removed {
-    fn drop(&mut self) {
-        let _ = self.0.command("rm --force").arg(&self.1).output();
-    }
 }

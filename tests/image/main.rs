@@ -4,8 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod arm64;
 mod images;
+mod programs;
 mod push;
 mod recipes;
 mod reproducible;
+mod variants;

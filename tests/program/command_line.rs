@@ -134,6 +134,13 @@ fn a_bad_value_is_refused_by_a_sentence_that_names_flag_value_and_what_is_allowe
         ("--drain 3601", ["--drain", "\"3601\"", "0 to 3600"]),
         ("--drain +5", ["--drain", "\"+5\"", "whole"]),
         ("--drain 1.5", ["--drain", "\"1.5\"", "whole"]),
+        ("--error-rate 100.1", ["--error-rate", "\"100.1\"", "0 to 100"]),
+        ("--error-rate 0.00001", ["--error-rate", "\"0.00001\"", "four decimals"]),
+        ("--error-rate 5%", ["--error-rate", "\"5%\"", "0 to 100"]),
+        ("--delay-rate -1", ["--delay-rate", "\"-1\"", "0 to 100"]),
+        ("--delay-rate 9999999999", ["--delay-rate", "\"9999999999\"", "0 to 100"]),
+        ("--delay 60001", ["--delay", "\"60001\"", "0 to 60000"]),
+        ("--delay 0.5", ["--delay", "\"0.5\"", "whole"]),
     ] {
         let refusal = refusal(&output(args));
         for part in parts {
@@ -149,6 +156,9 @@ fn a_bad_variable_is_refused_by_its_own_name() {
         ("APPINFO_LISTEN", "8080", "127.0.0.1:8080"),
         ("APPINFO_DRAIN", "5s", "0 to 3600"),
         ("APPINFO_ACCESS_LOG", "yes", "1 or true"),
+        ("APPINFO_ERROR_RATE", "1e1", "0 to 100"),
+        ("APPINFO_DELAY", "300ms", "0 to 60000"),
+        ("APPINFO_DELAY_RATE", "half", "0 to 100"),
     ] {
         let refusal = refusal(&Start::new().without_listen().env(name, value).output());
         assert!(refusal.contains(name) && !refusal.contains("--"), "{refusal}");
@@ -207,7 +217,16 @@ fn the_help_names_every_flag_variable_and_variant() {
         let output = output(args);
         assert!(output.status.success());
         let help = stdout(&output);
-        for flag in ["variant", "listen", "labels", "drain", "access-log"] {
+        for flag in [
+            "variant",
+            "listen",
+            "labels",
+            "drain",
+            "access-log",
+            "error-rate",
+            "delay",
+            "delay-rate",
+        ] {
             assert!(help.contains(&format!("--{flag} ")), "{help}");
             let variable = format!("APPINFO_{}", flag.to_uppercase().replace('-', "_"));
             assert!(help.contains(&variable), "{help}");

@@ -5,6 +5,7 @@
 mod common;
 
 mod command_line;
+mod faults;
 mod http;
 mod labels;
 mod labels_parser;

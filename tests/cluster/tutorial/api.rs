@@ -1,6 +1,5 @@
 //! How kubectl and the Kubernetes API speak to each other, as far as the tutorial goes.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
@@ -46,25 +45,17 @@ impl Request {
         Some(value.replace("%3D", "=").replace("%2C", ","))
     }
 
+    /// The answer ends with the connection: when this request is dropped.
     pub fn respond(&self, status: u16, body: &str) {
-        let length = body.len();
-        let mut client = &self.client;
+        let head = format!("HTTP/1.1 {status} Made Up\r\nContent-Type: application/json");
         // kubectl may have ended meanwhile.
-        let _ = write!(
-            client,
-            "HTTP/1.1 {status} Made Up\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-        );
+        let _ = write!(&self.client, "{head}\r\nConnection: close\r\n\r\n{body}");
     }
 
     /// Begins an answer that ends when the client goes away.
     pub fn respond_without_end(&self, body: &str) {
-        let mut client = &self.client;
-        let _ = write!(
-            client,
-            "HTTP/1.1 200 Made Up\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{body}"
-        );
-        let _ = client.read(&mut [0]);
+        self.respond(200, body);
+        let _ = (&self.client).read_exact(&mut [0]);
     }
 }
 
@@ -77,80 +68,38 @@ pub fn failure(code: u16, reason: &str) -> String {
     .to_string()
 }
 
-/// What the API says about itself.
+/// What the API says about itself, as far as kubectl asks.
 pub fn discovery(path: &str) -> Option<Value> {
-    let resources = |group: &str, resources: &[(&str, &str, bool)]| {
-        let resource = |(name, kind, namespaced): &(&str, &str, bool)| {
-            let singular = kind.to_lowercase();
-            let verbs = ["create", "delete", "get", "list", "patch", "watch"];
-            json!({
-                "name": name, "singularName": singular, "kind": kind,
-                "namespaced": namespaced, "verbs": verbs,
-            })
-        };
-        let resources: Vec<_> = resources.iter().map(resource).collect();
-        json!({"kind": "APIResourceList", "groupVersion": group, "resources": resources})
-    };
-    // All that kubectl looks for in it: whether the server checks the fields of objects itself.
-    let openapi = |group: &str, version: &str, kinds: &[&str]| {
-        let paths = kinds.iter().map(|kind| {
-            let kind = json!({"group": group, "version": version, "kind": kind});
-            let parameters = json!([{"name": "fieldValidation", "in": "query"}]);
-            let patch = json!({"parameters": parameters, "x-kubernetes-group-version-kind": kind});
-            (format!("/{}", kind["kind"]), json!({"patch": patch}))
-        });
-        json!({"openapi": "3.0.0", "paths": paths.collect::<BTreeMap<_, _>>()})
-    };
-    let apps = json!({"groupVersion": "apps/v1", "version": "v1"});
-    let groups = json!([{"name": "apps", "versions": [apps], "preferredVersion": apps}]);
-    Some(match path {
-        "/api" => json!({"kind": "APIVersions", "versions": ["v1"]}),
-        "/apis" => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}),
-        "/api/v1" => {
-            let namespaced = [("pods", "Pod", true), ("services", "Service", true)];
-            let others = [("nodes", "Node", false), ("namespaces", "Namespace", false)];
-            resources("v1", &[namespaced, others].concat())
-        }
-        "/apis/apps/v1" => {
-            let scale = ("deployments/scale", "Scale", true);
-            resources("apps/v1", &[("deployments", "Deployment", true), scale])
-        }
-        "/openapi/v3" => {
-            let at = |path: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}")});
-            json!({"paths": {"api/v1": at("api/v1"), "apis/apps/v1": at("apis/apps/v1")}})
-        }
-        "/openapi/v3/api/v1" => openapi("", "v1", &["Service", "Namespace"]),
-        "/openapi/v3/apis/apps/v1" => openapi("apps", "v1", &["Deployment"]),
-        _ => return None,
-    })
+    let answers: Value =
+        serde_saphyr::from_str(include_str!("discovery.yaml")).expect("it is YAML");
+    answers.get(path).cloned()
 }
 
 /// Objects as the table that `kubectl get` prints.
 pub fn table(answer: &Value) -> Value {
     let one = vec![answer.clone()];
     let objects = answer["items"].as_array().unwrap_or(&one);
-    let kind = objects.first().map_or("Pod", |object| object["kind"].as_str().unwrap());
-    let columns = match kind {
-        "Service" => ["Name", "Type", "Cluster-IP", "External-IP", "Port(s)", "Age"].as_slice(),
-        _ => &["Name", "Ready", "Status", "Restarts", "Age"],
+    let columns = match objects.first().and_then(|object| object["kind"].as_str()) {
+        Some("Service") => "Name Type Cluster-IP External-IP Port(s) Age",
+        _ => "Name Ready Status Restarts Age",
     };
+    let column = |name| json!({"name": name, "type": "string", "format": "", "priority": 0});
     let row = |object: &Value| {
-        let name = &object["metadata"]["name"];
-        let ending = !object["metadata"]["deletionTimestamp"].is_null();
-        let port = format!("8080:{}/TCP", object["spec"]["ports"][0]["nodePort"]);
-        let (kind, address) = (&object["spec"]["type"], &object["spec"]["clusterIP"]);
+        let (metadata, spec) = (&object["metadata"], &object["spec"]);
+        let state = if metadata["deletionTimestamp"].is_null() { "Running" } else { "Terminating" };
+        let port = format!("8080:{}/TCP", spec["ports"][0]["nodePort"]);
+        let name = &metadata["name"];
         let cells = match object["kind"].as_str() {
-            Some("Service") => json!([name, kind, address, "<none>", port, "1s"]),
-            _ => json!([name, "1/1", if ending { "Terminating" } else { "Running" }, "0", "1s"]),
+            Some("Service") => json!([name, spec["type"], spec["clusterIP"], "<none>", port, "1s"]),
+            _ => json!([name, "1/1", state, "0", "1s"]),
         };
-        let metadata = &object["metadata"];
-        let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata});
+        let kind = "PartialObjectMetadata";
+        let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": kind, "metadata": metadata});
         json!({"cells": cells, "object": object})
     };
-    let column = |name: &&str| json!({"name": name, "type": "string", "format": "", "priority": 0});
     json!({
         "apiVersion": "meta.k8s.io/v1", "kind": "Table",
-        "columnDefinitions": columns.iter().map(column).collect::<Vec<_>>(),
+        "columnDefinitions": columns.split(' ').map(column).collect::<Vec<_>>(),
         "rows": objects.iter().map(row).collect::<Vec<_>>(),
     })
 }

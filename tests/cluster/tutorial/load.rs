@@ -13,7 +13,7 @@ use socket2::{Domain, Socket, Type};
 use crate::common::{self, DEADLINE};
 
 /// So many answers at least make a rollout's count.
-pub const ENOUGH: usize = 2000;
+const ENOUGH: usize = 2000;
 
 /// What a client leaves between two requests, so that this machine keeps some of its ports: each is
 /// out of use for a minute, and there are 28,000.
@@ -79,11 +79,8 @@ impl Load {
         if lost.is_empty() {
             return Ok(answered);
         }
-        let all = lost.join("\n");
-        Err(format!(
-            "{} requests were lost beside {answered} answered:\n{all}\n{HINTS}",
-            lost.len()
-        ))
+        let (count, first) = (lost.len(), lost[..lost.len().min(20)].join("\n"));
+        Err(format!("{count} requests were lost beside {answered} answered:\n{first}\n{HINTS}"))
     }
 }
 
@@ -185,16 +182,8 @@ pub fn ask_first(url: &str) -> Result<(), String> {
 mod tests {
     use std::net::TcpListener;
 
-    use super::{ENOUGH, Load};
-    use crate::common::Start;
+    use super::Load;
     use regex_lite::Regex;
-
-    #[test]
-    fn every_answer_is_counted() {
-        let appinfo = Start::new().spawn();
-        let load = Load::on(&format!("http://{}", appinfo.address));
-        assert!(load.off().expect("none is lost") >= ENOUGH);
-    }
 
     #[test]
     fn a_lost_request_tells_when_in_which_stage_and_from_which_port() {

@@ -4,9 +4,8 @@
 //! kube-proxy does, and learns a moment late that a pod ends.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
-use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::api::{Request, discovery, failure, merge, table};
 use super::namespace::Access;
-use super::readme;
-use crate::common::{self, Appinfo, DownwardApi, Folder, Start};
+use crate::common::{self, Folder, pod::Pod, service::Service};
+use crate::pod;
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.
@@ -39,17 +38,12 @@ pub struct Cluster {
 struct State {
     /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
     objects: BTreeMap<String, Value>,
-    /// What runs, by the paths of the pods.
-    pods: BTreeMap<String, Pod>,
+    /// What runs, by the paths of the pods, and whether it gets connections.
+    pods: BTreeMap<String, (Pod, bool)>,
+    /// What deals them out, once it is programmed.
+    service: Option<Service>,
     /// The ports of the clients that a node has refused.
     refused: Vec<u16>,
-}
-
-struct Pod {
-    appinfo: Appinfo,
-    labels: DownwardApi,
-    /// Whether it gets connections.
-    endpoint: bool,
 }
 
 impl Cluster {
@@ -121,7 +115,8 @@ impl Cluster {
             return self.forward_port(&request, pod, ports);
         }
         if let Some((_, path)) = request.path.split_once("/services/appinfo:http/proxy") {
-            let answer = common::get(self.some_endpoint().expect("a pod is there"), path);
+            let service = self.state().service.as_ref().expect("there is one").address;
+            let answer = common::get(service, path);
             return request.respond(answer.status, answer.text());
         }
         if request.parameter("watch").is_some() {
@@ -209,8 +204,9 @@ impl Cluster {
             let object = state.objects.get_mut(path)?;
             merge(object, patch);
             let object = object.clone();
-            if let Some(pod) = state.pods.get_mut(path) {
-                pod.labels.swap(labels_file(&object["metadata"]["labels"]));
+            let labels = patch["metadata"]["labels"].as_object();
+            for (key, value) in labels.into_iter().flatten() {
+                state.pods.get_mut(path)?.0.label(key, value.as_str()?);
             }
             object
         };
@@ -274,25 +270,12 @@ impl Cluster {
         pod["metadata"]["labels"]["pod-template-hash"] = json!(hash);
         pod["metadata"]["ownerReferences"] =
             json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": owner}]);
-        let container = &pod["spec"]["containers"][0];
-
-        let labels = DownwardApi::with(labels_file(&pod["metadata"]["labels"]));
-        let mut start = Start::new().arg("--labels").arg(labels.file());
-        start = start.env("APPINFO_VARIANT", variant(container["image"].as_str().unwrap()));
-        for variable in container["env"].as_array().unwrap() {
-            let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
-            let field = field.map(|field| format!("/{}", field.replace('.', "/")));
-            let value = field.map_or(&variable["value"], |field| pod.pointer(&field).unwrap());
-            start = start.env(variable["name"].as_str().unwrap(), value.as_str().unwrap());
-        }
-        let appinfo = start.spawn();
-        let probe = container["readinessProbe"]["httpGet"]["path"].as_str().unwrap();
-        assert_eq!(appinfo.get(probe).status, 200, "a pod gets ready");
-
+        let process = pod::start(&pod);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let mut state = self.state();
         state.objects.insert(path.clone(), pod);
-        state.pods.insert(path, Pod { appinfo, labels, endpoint: true });
+        state.pods.insert(path, (process, true));
+        state.deal();
     }
 
     /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
@@ -301,14 +284,15 @@ impl Cluster {
         let mut state = self.state();
         state.objects.get_mut(pod).expect("it is there")["metadata"]["deletionTimestamp"] =
             json!("2026-11-22T00:00:00Z");
-        state.pods[pod].appinfo.signal(15);
+        state.pods[pod].0.appinfo.signal(15);
         drop(state);
         thread::spawn(move || {
             thread::sleep(ENDPOINTS_LAG);
-            cluster.state().pods.entry(path.clone()).and_modify(|pod| pod.endpoint = false);
+            cluster.state().pods.entry(path.clone()).and_modify(|(_, endpoint)| *endpoint = false);
+            cluster.state().deal();
             common::eventually("an ended pod is gone", || {
                 match cluster.state().pods.get_mut(&path) {
-                    Some(pod) => (!pod.appinfo.is_alive()).then_some(()),
+                    Some((pod, _)) => (!pod.appinfo.is_alive()).then_some(()),
                     None => Some(()),
                 }
             });
@@ -329,75 +313,54 @@ impl Cluster {
         pods.map(|(path, _)| path.clone()).collect()
     }
 
-    /// One of the Service's pods, by chance.
-    fn some_endpoint(&self) -> Option<SocketAddr> {
-        let state = self.state();
-        let service = state.objects.values().find(|object| object["kind"] == "Service")?;
-        let selector = service["spec"]["selector"].as_object()?;
-        let selected = state.pods.iter().filter(|(path, pod)| {
-            let labels = &state.objects[*path]["metadata"]["labels"];
-            pod.endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
-        });
-        let addresses: Vec<_> = selected.map(|(_, pod)| pod.appinfo.address).collect();
-        // The standard library's one source of chance: the keys of its hash maps.
-        let dice = RandomState::new().hash_one(0) as usize;
-        addresses.get(dice % addresses.len().max(1)).copied()
-    }
-
-    /// Opens a port that leads each connection to some pod of the Service.
+    /// Opens a port of the node for the Service. It is refused until it is programmed.
     fn open_node_port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cluster = self.clone();
-        let mut first = None;
-        let target = move |client: SocketAddr| {
-            if first.get_or_insert_with(Instant::now).elapsed() < PROGRAMMING {
+        thread::spawn(move || {
+            let mut first = None;
+            while let Ok((_refused, client)) = listener.accept() {
                 cluster.state().refused.push(client.port());
-                return None;
+                if first.get_or_insert_with(Instant::now).elapsed() > PROGRAMMING {
+                    break;
+                }
             }
-            cluster.some_endpoint()
-        };
-        thread::spawn(move || forward(&listener, target));
+            let mut state = cluster.state();
+            state.service = Some(Service::at(listener, "", None));
+            state.deal();
+        });
         port
     }
 
     /// `kubectl port-forward POD LOCAL:REMOTE`; says what kubectl says and never ends.
     fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
-        let named = |state: MutexGuard<'_, State>| {
-            let (_, pod) = state.pods.iter().find(|(path, _)| path.ends_with(pod))?;
-            Some(pod.appinfo.address)
-        };
-        let address = named(self.state()).expect("the pod is there");
         let (local, remote) = ports.split_once(':').expect("two ports");
         let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
-        thread::spawn(move || forward(&listener, move |_| Some(address)));
+        let state = self.state();
+        Service::at(
+            listener,
+            "",
+            state.pods.values().map(|(it, _)| it).filter(|it| it.name == pod),
+        );
+        drop(state);
         let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
         request.respond_without_end(&says);
     }
 }
 
-/// Leads each connection to the address that `target` names then.
-fn forward(listener: &TcpListener, mut target: impl FnMut(SocketAddr) -> Option<SocketAddr>) {
-    while let Ok((client, from)) = listener.accept() {
-        // A connection that nobody takes is dropped, as a cluster would refuse it.
-        let Some(pod) = target(from).and_then(|address| TcpStream::connect(address).ok()) else {
-            continue;
-        };
-        let ends = |stream: &TcpStream| stream.try_clone().expect("a descriptor is left");
-        for (mut from, mut to) in [(ends(&client), ends(&pod)), (pod, client)] {
-            thread::spawn(move || {
-                let _ = io::copy(&mut from, &mut to);
-                let _ = to.shutdown(std::net::Shutdown::Write);
-            });
-        }
+impl State {
+    /// Lets the Service deal out connections to the pods that its selector matches.
+    fn deal(&self) {
+        let object = self.objects.values().find(|object| object["kind"] == "Service");
+        let (Some(service), Some(object)) = (&self.service, object) else { return };
+        let selector = object["spec"]["selector"].as_object().expect("it selects");
+        let endpoints = self.pods.iter().filter(|(path, (_, endpoint))| {
+            let labels = &self.objects[*path]["metadata"]["labels"];
+            *endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
+        });
+        service.set_pods(endpoints.map(|(_, (pod, _))| pod));
     }
-}
-
-/// The labels as the kubelet writes them into a downward API volume.
-fn labels_file(labels: &Value) -> String {
-    let labels = labels.as_object().expect("labels are an object");
-    let lines: BTreeMap<_, _> = labels.iter().collect();
-    lines.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join("\n")
 }
 
 /// What Kubernetes calls a Deployment's template, so that its pods can be told from older ones.
@@ -405,11 +368,4 @@ fn pod_template_hash(template: &Value) -> String {
     let mut hasher = DefaultHasher::new();
     template.to_string().hash(&mut hasher);
     format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
-}
-
-/// The variant in an image, as README.md's table has it.
-fn variant(image: &str) -> String {
-    let rows = readme::table("image");
-    let row = rows.iter().find(|row| row[0].replace('`', "") == image).expect("the image is known");
-    row[1].replace('`', "")
 }

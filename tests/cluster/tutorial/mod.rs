@@ -1,5 +1,5 @@
-//! README.md is a test. What it says to type, and what it shows to be printed, is taken from the
-//! page itself:
+//! README.md and the tutorial in manifests/README.md are tests. What they say to type, and what they
+//! show to be printed, is taken from the pages themselves:
 //!
 //! - a block of `sh` is typed; a block of `text` right after it is what that prints (the same but
 //!   for names that Kubernetes makes up, addresses and ages; shares within what chance allows;
@@ -10,7 +10,7 @@
 //!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
 //!   `load: off` two clients count every request, and none may fail.
 //!
-//! Always: everything that the page names is looked up, and the tutorial is run by the real
+//! Always: everything that the pages name is looked up, and the tutorial is run by the real
 //! kubectl on a make-believe cluster, in which real appinfo processes are the pods.
 //!
 //! With `APPINFO_KUBE_CONTEXT=<context>`: it is run on that cluster, where the three images must
@@ -18,53 +18,35 @@
 //! from here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what
 //! needs images of other registries.
 
-mod api;
+pub mod api;
 mod likeness;
 mod load;
 mod make_believe;
-mod manifests;
 mod namespace;
 mod player;
-mod readme;
-mod shell;
+pub mod readme;
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use self::manifests::{images, label_values, names, pod_templates, rules};
 use self::readme::{Item, Step};
 use crate::common::{self, Start, repository};
+use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
-/// The steps of the whole page.
+/// The steps of both pages.
 fn steps() -> Vec<Step> {
     let step = |item| match item {
         Item::Step(step) => Some(step),
         Item::Stop(_) | Item::Load(_) => None,
     };
-    readme::script().into_iter().filter_map(step).collect()
+    readme::PAGES.map(readme::script).into_iter().flatten().filter_map(step).collect()
 }
 
-/// Every simple command on the page, with the line of its block.
-fn commands() -> Vec<(usize, Vec<String>)> {
-    let commands = |step: Step| {
-        let of_step = shell::simple_commands(&step.commands);
-        of_step.into_iter().map(move |words| (step.line, words))
-    };
-    let mut all: Vec<_> = steps().into_iter().flat_map(commands).collect();
-    // What stands after `--` runs elsewhere.
-    let inner = |(line, words): &(usize, Vec<String>)| {
-        let dashes = words.iter().position(|word| word == "--")?;
-        (words[0] == "kubectl").then(|| (*line, words[dashes + 1..].to_vec()))
-    };
-    all.extend(all.iter().filter_map(inner).collect::<Vec<_>>());
-    all
-}
-
-/// Everything in `text` that matches.
+/// What the pattern's group matches in `text`, wherever it does.
 fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(pattern).expect("the pattern is right");
-    pattern.find_iter(text).map(|found| found.as_str().to_owned()).collect()
+    pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
 
 #[test]
@@ -77,145 +59,66 @@ fn every_block_is_one_that_bash_can_read_and_every_output_follows_its_commands()
     }
 }
 
+/// Whether it stands in a command that is run, in one that is not, or in the prose.
 #[test]
-fn every_command_names_what_exists() {
-    let all_words: BTreeSet<_> = commands().into_iter().flat_map(|(_, words)| words).collect();
-    for (line, words) in commands() {
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        match words[0] {
-            "kubectl" => check_kubectl(line, &words, &all_words),
-            "cargo" => assert!(["run", "test", "bench"].contains(&words[1]), "line {line}"),
-            "curl" => check_curl(line, &words),
-            "promtool" => {
-                let query = words.last().unwrap();
-                assert!(*query == "ALERTS" || rules().contains(*query), "line {line}: {query}");
-            }
-            // Recipes have a test of their own.
-            "just" => {}
-            "sed" => {
-                assert!(words[2].starts_with("s|image: .*/appinfo:|"), "line {line}: {words:?}");
-                check_files(&words[3..]);
-            }
-            "docker" => check_images(words.last().unwrap()),
-            "awk" | "clear" | "echo" | "env" | "gcloud" | "grep" | "kind" | "seq" | "sleep"
-            | "sort" | "tr" | "true" | "uniq" => {}
-            other => panic!("line {line}: nothing here checks what {other} names"),
-        }
+fn everything_that_the_page_names_exists() {
+    let page = readme::text();
+    let named_by_the_page = |what: &str, pattern: &str, exists: &dyn Fn(&str) -> bool| {
+        let names = matches(pattern, &page);
+        assert!(!names.is_empty(), "the page names no {what}");
+        let absent: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
+        assert_eq!(absent, [""; 0], "{what}: what the pages name does not exist");
+    };
+    let one_of = |known: BTreeSet<String>| move |name: &str| known.contains(name);
+
+    let objects = one_of(all().iter().map(id).collect());
+    named_by_the_page("object", r"\b((?:deployment|service)/[a-z-]+)\b", &objects);
+    let labels = one_of(told("/spec/template/metadata/labels/"));
+    named_by_the_page("label to ask for", r" -l (\w+=\w+)", &labels);
+    let written = |label: &str| labels(&label.replace(": ", "="));
+    named_by_the_page("label", r"`((?:app|release|canary): \w+)`", &written);
+    let containers = one_of(told("/spec/template/spec/containers/name="));
+    named_by_the_page("container", r"(?:--container=| )([\w-]+)(?:=localhost/| \\)", &containers);
+    let images = one_of(told("/spec/template/spec/containers/image="));
+    named_by_the_page("image", r"\b(localhost/appinfo:\d+)", &images);
+    named_by_the_page("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", &one_of(rules()));
+    let metric = r"`((?:http|appinfo|process)_\w+(?:\{[a-z,]+\})?)`";
+    named_by_the_page("metric", metric, &one_of(metrics()));
+    let file = r"[ `(\x22]((?:manifests|src|tests|\.ci)/[\w./-]*)";
+    named_by_the_page("file", file, &|file| repository().join(file).exists());
+    let appinfo = Start::new().spawn();
+    let path = r"(?:\$URL|localhost:8080)(/[a-z0-9/]*)";
+    named_by_the_page("path", path, &|path| appinfo.get(path).status != 404);
+    let settings = one_of(matches(r"\[(APPINFO_\w+)[;,]", &help()));
+    let setting = r"(?:kubectl set env .* | -e )(APPINFO_[A-Z_]+)(?:=\w|-)";
+    named_by_the_page("setting", setting, &settings);
+    // A command that nothing runs here has to be one of these, at least.
+    for step in steps().iter().filter(|step| step.not_run) {
+        let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
+        let known = ["cargo", "curl", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
+        assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
     }
 }
 
-/// Checks what a kubectl command names against the manifests.
-fn check_kubectl(line: usize, words: &[&str], all_words: &BTreeSet<String>) {
-    let verbs = [
-        "create",
-        "debug",
-        "delete",
-        "exec",
-        "get",
-        "label",
-        "port-forward",
-        "proxy",
-        "rollout",
-        "scale",
-        "set",
-        "wait",
-    ];
-    assert!(verbs.contains(&words[1]), "line {line}: no verb of this page: {words:?}");
-    let words = words.split(|word| *word == "--").next().unwrap();
-    for (index, word) in words.iter().enumerate() {
-        let after = |flag: &str| index > 0 && words[index - 1] == flag;
-        if after("-f") {
-            check_files(&[word]);
-        } else if after("-l") {
-            let (key, value) = word.split_once('=').expect("a label is asked for by its value");
-            let carries = |pod: &serde_json::Value| pod["metadata"]["labels"][key] == value;
-            assert!(pod_templates().iter().any(carries), "line {line}: no pod has {word}");
-        } else if let Some((kind @ ("deployment" | "service"), name)) =
-            word.split_once('/').or_else(|| Some((*words.get(index.wrapping_sub(1))?, word)))
-        {
-            let name = format!("{kind}/{}", name.split('/').next().unwrap());
-            assert!(names().contains(&name), "line {line}: there is no {name}");
-        } else if let Some(name) = word.strip_prefix("pod/") {
-            let made = format!("--copy-to={name}");
-            assert!(all_words.contains(&made), "line {line}: nothing makes the pod {name}");
-        } else if let Some(container) = word.strip_prefix("--container=") {
-            assert!(images().contains_key(container), "line {line}: no container {container}");
-        } else if words.starts_with(&["kubectl", "set", "env"]) && word.starts_with("APPINFO_") {
-            let variable = word.trim_end_matches('-').split('=').next().unwrap();
-            assert!(help().contains(&format!("[{variable};")), "line {line}: no {variable}");
-        } else if let Some((container, image)) = word.split_once('=').filter(|_| words[1] == "set")
-        {
-            assert!(images().contains_key(container), "line {line}: no container {container}");
-            check_images(image);
-        }
-    }
+/// The names of the recording rules and the alerts.
+fn rules() -> BTreeSet<String> {
+    let rules = named("configmap/prometheus")["data"]["rules.yml"].take();
+    let rules = serde_saphyr::from_str(rules.as_str().unwrap()).expect("it is YAML");
+    matches(r"(?m)^/groups/rules/(?:record|alert)=(.*)", &leaves("", &rules).join("\n"))
 }
 
-/// Every image of ours that the text names is one that a manifest or the table of images names.
-fn check_images(text: &str) {
-    let known: BTreeSet<_> =
-        readme::table("image").iter().map(|row| row[0].replace('`', "")).collect();
-    for image in matches(r"localhost/appinfo:\w+", text) {
-        assert!(known.contains(&image), "{image} is none of {known:?}");
-    }
-}
-
-/// Every file or folder exists; a star stands for something.
-fn check_files(paths: &[&str]) {
-    for path in paths {
-        let folder = path.strip_suffix("/*.yaml").unwrap_or(path);
-        assert!(repository().join(folder).exists(), "{path} does not exist");
-    }
-}
-
-/// The program answers at the path that curl is told.
-fn check_curl(line: usize, words: &[&str]) {
-    let urls =
-        words.iter().filter(|word| word.starts_with("localhost:") || word.starts_with("$URL"));
-    let urls: Vec<_> = urls.collect();
-    assert_eq!(urls.len(), 1, "line {line}: one URL: {words:?}");
-    let path = &urls[0][urls[0].find('/').expect("the URL has a path")..];
-    assert_ne!(Start::new().spawn().get(path).status, 404, "line {line}: {path}");
-}
-
-#[test]
-fn every_name_in_the_prose_exists() {
-    let metrics = metrics();
-    let label_keys = ["app", "release", "canary"];
-    let label_values = label_values();
-    let folders = ["manifests/", "src/", "tests/", ".ci/"];
-    for code in readme::inline_code() {
-        check_images(&code);
-        if folders.iter().any(|folder| code.starts_with(folder)) {
-            check_files(&[&code]);
-        }
-        let label = code.split_once(": ").filter(|(key, _)| label_keys.contains(key));
-        if let Some((_, value)) = label {
-            assert!(label_values.contains(value), "no pod has the label {code}");
-        }
-        if code.starts_with("release:http") || code.starts_with("Canary") {
-            assert!(rules().contains(&code), "there is no rule {code}");
-        }
-        if code.starts_with("http_") || code.starts_with("appinfo_") || code.starts_with("process_")
-        {
-            assert!(metrics.contains(&code), "there is no metric {code}, only {metrics:?}");
-        }
-    }
-}
-
-/// Every metric of the program, with the labels that all its series have: `name{label,label}`.
+/// Every metric of the program, alone and with the labels that all its series have:
+/// `name{label,label}`.
 fn metrics() -> BTreeSet<String> {
     let appinfo = Start::new().spawn();
     appinfo.get("/v1/appinfo");
     let text = appinfo.get("/metrics").text().to_owned();
-    let families = matches(r"(?m)^# TYPE \w+", &text);
-    let label = Regex::new(r#"(\w+)=""#).unwrap();
-    let described = families.iter().map(|family| {
-        let name = family.strip_prefix("# TYPE ").unwrap();
-        let series = text.lines().find(|line| line.starts_with(name)).expect("a family has series");
-        let labels: Vec<_> = label.captures_iter(series).map(|label| label[1].to_owned()).collect();
-        let labels: Vec<_> = labels.into_iter().filter(|label| label != "le").collect();
-        if labels.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", labels.join(",")) }
+    let described = matches(r"(?m)^# TYPE (\w+)", &text).into_iter().flat_map(|name| {
+        let series = text.lines().find(|line| line.starts_with(&name)).expect("it has a series");
+        let labels = Regex::new(r#"(\w+)=""#).unwrap();
+        let labels = labels.captures_iter(series).map(|label| label[1].to_owned());
+        let labels: Vec<_> = labels.filter(|label| label != "le").collect();
+        [format!("{name}{{{}}}", labels.join(",")), name]
     });
     described.collect()
 }
@@ -223,7 +126,7 @@ fn metrics() -> BTreeSet<String> {
 #[test]
 fn every_excerpt_stands_in_a_manifest() {
     let manifest = std::fs::read_to_string(repository().join("manifests/appinfo.yaml")).unwrap();
-    let excerpts = readme::blocks("yaml");
+    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &readme::text());
     assert!(!excerpts.is_empty());
     for excerpt in excerpts {
         assert!(manifest.contains(&excerpt), "manifests/appinfo.yaml does not say\n{excerpt}");
@@ -232,28 +135,44 @@ fn every_excerpt_stands_in_a_manifest() {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let prose = readme::prose();
-    let slug = |heading: &String| {
-        let heading = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    let slug = |heading: String| {
+        let heading = heading.to_lowercase().replace(' ', "-");
         heading.replace(|letter: char| !letter.is_alphanumeric() && letter != '-', "")
     };
-    let headings: Vec<_> = prose.iter().filter(|line| line.starts_with('#')).map(slug).collect();
-    let link = Regex::new(r#"(?:\]\(|src=\"|srcset=\")([^)"]+)[)"]"#).unwrap();
-    for link in link.captures_iter(&prose.join("\n")) {
-        let target = &link[1];
-        match target.strip_prefix('#') {
-            Some(anchor) => assert!(headings.iter().any(|slug| slug == anchor), "{target}"),
-            None if target.starts_with("https://") => {}
-            None => check_files(&[target]),
+    let headings = |page: &str| -> BTreeSet<_> {
+        matches("(?m)^#+ (.*)", &readme::prose(page)).into_iter().map(slug).collect()
+    };
+    for name in readme::PAGES {
+        let page = readme::page(name);
+        let folder = repository().join(name).parent().expect("it is in a folder").to_owned();
+        for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &readme::prose(&page)) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let file = if file.is_empty() { repository().join(name) } else { folder.join(file) };
+            assert!(file.exists(), "{name}: {target}");
+            if !anchor.is_empty() {
+                let there = headings(&std::fs::read_to_string(&file).expect("it is a page"));
+                assert!(there.contains(anchor), "{name}: {target}");
+            }
         }
     }
 }
 
 #[test]
-fn the_table_of_images_is_what_the_manifests_deploy() {
-    let rows = readme::table("image");
-    let tags: BTreeSet<_> = rows.iter().map(|row| row[0].replace('`', "")).collect();
-    assert_eq!(tags, images()["appinfo-containers"]);
+fn the_command_that_points_the_manifests_to_a_registry_does_so() {
+    let steps = steps();
+    let sed = steps.iter().find(|step| step.commands.starts_with("sed ")).expect("it is there");
+    let folder = common::Folder::new();
+    let copy =
+        format!("cp -R manifests '{0}' && cd '{0}' && {1}", folder.path().display(), sed.commands);
+    common::run(Command::new("bash").args(["-c", &copy]).current_dir(repository()));
+    for file in objects::all_files() {
+        let file = folder.path().join(file.strip_prefix(repository()).expect("it is ours"));
+        let text = std::fs::read_to_string(&file).expect("it was copied");
+        assert!(!text.contains("image: localhost/"), "{}: {text}", file.display());
+    }
 }
 
 fn help() -> String {
@@ -263,10 +182,8 @@ fn help() -> String {
 
 #[test]
 fn the_table_of_settings_is_what_the_help_says() {
-    let help = help();
-    let rows = readme::table("flag").concat().join(" ");
-    for names in ["--[a-z][a-z-]+", "APPINFO_[A-Z_]+"] {
-        // `--flag value` is how the text speaks of any flag.
+    let (help, rows) = (help(), readme::table("flag").concat().join(" "));
+    for names in ["(--[a-z][a-z-]+)", "(APPINFO_[A-Z_]+)"] {
         assert_eq!(matches(names, &rows), matches(names, &help), "README.md against\n{help}");
     }
 }
@@ -275,8 +192,7 @@ fn the_table_of_settings_is_what_the_help_says() {
 fn the_table_of_endpoints_is_what_the_program_answers() {
     let appinfo = Start::new().spawn();
     for row in readme::table("path") {
-        let path = row[0].replace('`', "");
-        assert_eq!(appinfo.get(&path).status, 200, "{path}");
+        assert_eq!(appinfo.get(&row[0]).status, 200, "{row:?}");
     }
 }
 
@@ -287,35 +203,35 @@ fn the_table_of_recipes_is_the_justfile() {
     }
     let summary = common::run(Command::new("just").arg("--summary").current_dir(repository()));
     let recipes: BTreeSet<_> = summary.split_whitespace().map(str::to_owned).collect();
-    let recipe = |row: Vec<String>| row[0].replace('`', "").split(' ').nth(1).unwrap().to_owned();
-    let told: BTreeSet<_> = readme::table("recipe").into_iter().map(recipe).collect();
-    assert_eq!(told, recipes);
-    for code in
-        readme::inline_code().into_iter().chain(steps().into_iter().map(|step| step.commands))
-    {
-        for called in matches(r"(?m)^just [a-z0-9]+", &code) {
-            assert!(recipes.contains(&called[5..]), "there is no recipe for {called}");
-        }
-    }
+    let rows = readme::table("recipe").into_iter().map(|row| row[0].clone());
+    assert_eq!(matches(r"(?m)^just (\w+)", &rows.collect::<Vec<_>>().join("\n")), recipes);
+    let called = matches(r"(?m)(?:^|`)just ([a-z0-9]+)", &readme::text());
+    assert!(called.is_subset(&recipes), "{called:?}");
 }
 
 #[test]
-fn the_first_screen_prints_what_the_program_prints() {
+fn a_try_by_hand_prints_what_the_program_prints() {
+    if !common::have(&["bash", "curl"]) {
+        return;
+    }
     let steps = steps();
     let step = |words: &str| steps.iter().find(|step| step.commands.starts_with(words)).unwrap();
     let shown = |words: &str| step(words).output.as_deref().expect("an output is shown");
 
     // Port 8080 may be taken on this machine, so it is another, named as the text does.
-    let appinfo = Start::new().without_listen().args("--listen :0").spawn();
+    let folder = common::Folder::new();
+    let program = common::program().join(" ");
+    let commands = step("printf").commands.replace("/tmp", folder.path().to_str().expect("text"));
+    let script = format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}; {commands}");
+    let appinfo = Start::of(&["bash", "-c", &script]).without_listen().spawn();
     let port = appinfo.address.port().to_string();
     let printed = appinfo.stderr.all().join("\n").replace(&port, "8080");
-    likeness::compare(shown("cargo run"), &printed).unwrap();
+    let printed = printed.replace(folder.path().to_str().expect("text"), "/tmp");
+    likeness::compare(shown("printf"), &printed).unwrap();
 
-    if common::have(&["curl"]) {
-        let command = step("curl").commands.replace("8080", &port);
-        let printed = common::run(Command::new("bash").args(["-c", &command]));
-        assert_eq!(printed, shown("curl"));
-    }
+    let command = step("curl localhost:8080/v1").commands.replace("8080", &port);
+    let printed = common::run(Command::new("bash").args(["-c", &command]));
+    assert_eq!(printed, shown("curl localhost:8080/v1"));
 }
 
 #[test]

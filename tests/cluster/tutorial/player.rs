@@ -1,5 +1,5 @@
-//! Plays the tutorial: types what README.md says to type on a cluster, in a namespace of its own,
-//! and compares what comes with what README.md shows.
+//! Plays the tutorial: types what the tutorial says to type on a cluster, in a namespace of its own,
+//! and compares what comes with what the tutorial shows.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,31 +13,28 @@ use regex_lite::Regex;
 use super::likeness;
 use super::load::{self, Load};
 use super::namespace::{Access, Namespace};
-use super::readme::{self, Item, Step};
+use super::readme::{self, Item, Step, TUTORIAL};
 use crate::common;
 
-/// How long something that README.md promises for `soon` may take: an alert that waits for a
+/// How long something that the tutorial promises for `soon` may take: an alert that waits for a
 /// minute has to fit in.
 const SOON: Duration = Duration::from_secs(240);
 
-/// The ports of this machine that README.md uses. Others may be taken; so other ones are used.
+/// The ports of this machine that the tutorial uses. Others may be taken; so other ones are used.
 const PORTS: [&str; 2] = ["8080", "8001"];
 
-/// Plays the part of README.md from "The tutorial" to the next one.
+/// Plays the whole tutorial.
 pub fn play(access: &Access) {
     let namespace = Namespace::create(access);
     let mut player = Player::new(access, &namespace);
-    let mut in_tutorial = false;
-    for item in readme::script() {
+    for item in readme::script(TUTORIAL) {
         match item {
             Item::Step(step) => {
-                in_tutorial = step.part == "The tutorial";
                 let left_out = step.not_run || step.outside_image && !access.outside_images;
-                if in_tutorial && !left_out {
+                if !left_out {
                     player.step(&step);
                 }
             }
-            _ if !in_tutorial => {}
             Item::Stop(name) => player.stop(&name),
             Item::Load(true) => player.load = Some(Load::on(&player.url())),
             Item::Load(false) => {
@@ -46,7 +43,10 @@ pub fn play(access: &Access) {
             }
         }
     }
-    assert!(player.load.is_none() && player.background.is_empty(), "README.md ends what it starts");
+    assert!(
+        player.load.is_none() && player.background.is_empty(),
+        "the tutorial ends what it starts"
+    );
     let Player { steps, counted, start, .. } = player;
     eprintln!("\n{steps} steps, {counted} requests counted, 0 lost, {:.0?}", start.elapsed());
 }
@@ -54,7 +54,7 @@ pub fn play(access: &Access) {
 struct Player<'a> {
     access: &'a Access,
     namespace: &'a Namespace,
-    /// README.md's ports and those used in their place.
+    /// The tutorial's ports and those used in their place.
     ports: [(&'static str, String); 2],
     background: HashMap<String, Background>,
     load: Option<Load>,
@@ -83,7 +83,7 @@ impl<'a> Player<'a> {
 
     fn step(&mut self, step: &Step) {
         let start = Instant::now();
-        let at = format!("README.md, line {}", step.line);
+        let at = format!("{TUTORIAL}, line {}", step.line);
         eprintln!("\n{at}:\n{}", step.commands.trim_end());
         self.steps += 1;
         if let Some(load) = &self.load {
@@ -152,7 +152,7 @@ impl<'a> Player<'a> {
         bash
     }
 
-    /// README.md's commands with the ports and the node address that serve here.
+    /// the tutorial's commands with the ports and the node address that serve here.
     fn localised(&self, commands: &str) -> String {
         let [(_, forward), (_, proxy)] = &self.ports;
         let commands = commands
@@ -165,7 +165,7 @@ impl<'a> Player<'a> {
         line.replace_all(&commands, format!("NODE={node}")).into_owned()
     }
 
-    /// What was printed, with README.md's names of what differs here.
+    /// What was printed, with the tutorial's names of what differs here.
     fn as_shown(&self, printed: &str) -> String {
         let printed = printed.replace(&self.namespace.name, "default");
         self.ports.iter().fold(printed, |text, (shown, used)| {

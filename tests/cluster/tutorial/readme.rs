@@ -1,9 +1,15 @@
-//! README.md as a script: its command blocks, what it shows of their output, and the notes that
-//! a reader does not see.
+//! The two pages as scripts: their command blocks, what they show of the output, and the notes that a
+//! reader does not see.
+
+use regex_lite::Regex;
 
 use crate::common;
 
-/// What README.md says to do, and to the runner alone.
+/// The front page, and the tutorial.
+pub const PAGES: [&str; 2] = ["README.md", TUTORIAL];
+pub const TUTORIAL: &str = "manifests/README.md";
+
+/// What a page says to do, and to the runner alone.
 #[derive(Debug)]
 pub enum Item {
     Step(Step),
@@ -16,12 +22,10 @@ pub enum Item {
 /// A block of commands.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Where it stands in README.md.
+    /// Where it stands on the page.
     pub line: usize,
-    /// The `##` heading that it stands under.
-    pub part: String,
     pub commands: String,
-    /// What README.md shows it to print.
+    /// What the page shows it to print.
     pub output: Option<String>,
     /// Only checked, never run.
     pub not_run: bool,
@@ -35,91 +39,67 @@ pub struct Step {
     pub background: Option<String>,
 }
 
+/// One page.
+pub fn page(name: &str) -> String {
+    let page = std::fs::read_to_string(common::repository().join(name));
+    page.unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Both.
 pub fn text() -> String {
-    std::fs::read_to_string(common::repository().join("README.md")).expect("README.md is there")
+    PAGES.map(page).concat()
 }
 
-/// The lines that are neither in a fenced block nor a note.
-pub fn prose() -> Vec<String> {
-    let mut fenced = false;
-    let is_prose = |line: &&str| {
-        let fence = line.starts_with("```");
-        fenced ^= fence;
-        !fence && !fenced && !line.starts_with("<!--")
-    };
-    text().lines().filter(is_prose).map(str::to_owned).collect()
+/// The lines of a text that are neither in a fenced block nor a note.
+pub fn prose(text: &str) -> String {
+    let hidden = Regex::new(r"(?ms)^```.*?^```$|^<!--.*?-->$").expect("the pattern is right");
+    hidden.replace_all(text, "").into_owned()
 }
 
-/// Every `code` in the prose.
-pub fn inline_code() -> Vec<String> {
-    let prose = prose().join("\n");
-    prose.split('`').skip(1).step_by(2).map(|code| code.replace('\n', " ")).collect()
-}
-
-/// The fenced blocks of a language.
-pub fn blocks(language: &str) -> Vec<String> {
-    let text = text();
-    let fenced = text.split("\n```").skip(1).step_by(2);
-    let of_language = fenced.filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
-    of_language.map(|block| format!("{block}\n")).collect()
-}
-
-/// The rows of the table whose header begins with this cell, each cut into its cells.
+/// The rows of the table whose header begins with this cell, each cut into its cells, without the
+/// backticks.
 pub fn table(first_header: &str) -> Vec<Vec<String>> {
-    let prose = prose();
-    let cells = |line: &String| {
-        line.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
-    };
-    let mut lines =
-        prose.iter().skip_while(|line| !line.starts_with(&format!("| {first_header} |")));
-    assert!(lines.next().is_some(), "README.md has a table that begins with {first_header:?}");
-    lines.skip(1).take_while(|line| line.starts_with('|')).map(cells).collect()
+    let prose = prose(&text()).replace('`', "");
+    let (_, table) = prose.split_once(&format!("\n| {first_header} | ")).expect("it has the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect();
+    rows.map(cells).collect()
 }
 
-/// The whole script. Panics with the line where README.md breaks its own rules.
-pub fn script() -> Vec<Item> {
-    let text = text();
-    let mut items = Vec::new();
-    let mut part = String::new();
-    let mut next = Step::default();
-    // Whether a block of output may follow: nothing but commands has come since a heading or prose.
-    let mut after_commands = false;
-    let mut lines = text.lines().enumerate();
-    while let Some((index, line)) = lines.next() {
-        let here = index + 1;
-        if let Some(heading) = line.strip_prefix("## ") {
-            part = heading.to_owned();
-        } else if let Some(note) = line.strip_prefix("<!-- ") {
-            let note = note
-                .strip_suffix(" -->")
-                .unwrap_or_else(|| panic!("line {here}: a note is one line"));
-            read_note(note, &mut next, &mut items, here);
-        } else if let Some(language) = line.strip_prefix("```") {
-            let block: Vec<_> =
-                lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
-            let block = block.join("\n") + "\n";
-            match language {
-                "sh" => {
-                    let step = std::mem::take(&mut next);
-                    let (line, part) = (here, part.clone());
-                    items.push(Item::Step(Step { line, part, commands: block, ..step }));
-                    after_commands = true;
-                    continue;
-                }
-                "text" => {
-                    let Some(Item::Step(step)) = items.last_mut().filter(|_| after_commands) else {
-                        panic!("line {here}: an output follows its commands");
-                    };
-                    step.output = Some(block);
-                }
-                // An excerpt of a manifest, or of anything else that is not typed.
-                "yaml" => {}
-                other => panic!("line {here}: what is a block of {other:?}?"),
-            }
-        } else if line.is_empty() {
-            continue;
+/// The whole script of a page. Panics with the line where it breaks the rules.
+pub fn script(name: &str) -> Vec<Item> {
+    let text = page(name);
+    let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
+    let blocks = Regex::new(block).expect("the pattern is right");
+    let (mut items, mut next) = (Vec::new(), Step::default());
+    // Where the last block of commands ends.
+    let mut commands_end = 0;
+    for found in blocks.captures_iter(&text) {
+        let place = found.get(0).expect("it is found").range();
+        let line = text[..place.start].lines().count() + 1;
+        let [note, block] =
+            ["note", "block"].map(|name| found.name(name).map(|group| group.as_str().to_owned()));
+        if let Some(note) = note {
+            read_note(&note, &mut next, &mut items, line);
         }
-        after_commands = false;
+        match found.name("language").map(|language| language.as_str()) {
+            Some("sh") => {
+                let commands = block.unwrap_or_default();
+                items.push(Item::Step(Step { line, commands, ..std::mem::take(&mut next) }));
+                commands_end = place.end;
+            }
+            Some("text") => {
+                assert!(
+                    text[commands_end..place.start].trim().is_empty(),
+                    "line {line}: an output follows its commands"
+                );
+                let Some(Item::Step(step)) = items.last_mut() else { unreachable!("just pushed") };
+                step.output = block;
+            }
+            // An excerpt of a manifest, a query to paste.
+            Some("yaml" | "promql") | None => {}
+            Some(other) => panic!("line {line}: what is a block of {other:?}?"),
+        }
     }
     items
 }

@@ -1,0 +1,32 @@
+//! The programs that go into the images pass the HTTP tests as well.
+
+use std::process::Command;
+
+use crate::common::engines::just;
+use crate::common::{MUSL_TARGET, have, repository, run};
+
+#[test]
+fn this_machines_program_passes_the_http_tests() {
+    if have(&["just"]) {
+        just("build");
+        passes_the_http_tests(MUSL_TARGET, "");
+    }
+}
+
+#[test]
+#[ignore = "compiles for another architecture, and emulates it"]
+fn the_arm64_program_passes_the_http_tests_under_qemu() {
+    if have(&["just", "qemu-aarch64"]) {
+        just("ARCH=arm64 build");
+        passes_the_http_tests("aarch64-unknown-linux-musl", "qemu-aarch64 ");
+    }
+}
+
+#[track_caller]
+fn passes_the_http_tests(target: &str, emulator: &str) {
+    let binary = repository().join("target").join(target).join("release/appinfo");
+    let mut tests = Command::new(env!("CARGO"));
+    tests.args(["test", "--locked", "--test", "program", "http::"]).current_dir(repository());
+    let said = run(tests.env("APPINFO_TEST_BINARY", format!("{emulator}{}", binary.display())));
+    assert!(said.contains("test result: ok. ") && !said.contains(" ok. 0 passed"), "{said}");
+}
