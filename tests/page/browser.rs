@@ -13,6 +13,7 @@ use crate::common::{Folder, eventually, exchange};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
+pub const SPACE: char = '\u{E00D}';
 pub const END: char = '\u{E010}';
 pub const LEFT: char = '\u{E012}';
 pub const RIGHT: char = '\u{E014}';
