@@ -187,7 +187,7 @@ fn shows_the_broken_canary(prefix: &'static str) {
     assert_eq!(browser.number("document.querySelectorAll('img, td script').length"), 0.0);
     // After a while it is a label like any other.
     browser.wait("!$('pods').querySelector('.new')");
-    assert_eq!(row(1)[7], "pod-template-hash=5d8c7b9f4dtier=gold");
+    assert_eq!(row(1)[7], "tier=goldpod-template-hash=5d8c7b9f4d");
 
     // Once in a while a screen reader is told the figures.
     browser.wait("say.textContent.includes('in the last minute')");
@@ -486,6 +486,7 @@ fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
     browser.press(SPACE);
     browser.wait(&format!("{shown} === 8"));
     assert!(browser.text("$('pods').querySelector('.new').checkVisibility()") == "true");
+    browser.wait("answers.textContent >= 30");
     assert_clean(&browser, &service);
 }
 
