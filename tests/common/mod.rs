@@ -378,9 +378,11 @@ pub fn read_answer(stream: &mut TcpStream, head_only: bool) -> io::Result<Answer
                 return Ok(answer);
             }
         }
-        match stream.read(&mut piece)? {
-            0 => break,
-            n => raw.extend_from_slice(&piece[..n]),
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(n) => raw.extend_from_slice(&piece[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
     Answer::parse(&raw).ok_or_else(|| {
