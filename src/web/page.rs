@@ -14,7 +14,7 @@ pub const HEADERS: [(&str, &str); 3] = [
 /// a data address, and nothing else; text can never become markup or script (Trusted Types).
 /// Whoever changes script or style: `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-2Po0uYcHvJNJT7E4SfLQlBdRuL+BP+LqKISdV4RLdXA='; \
+    script-src 'sha256-7CE9cOMLt9nAKs3tnypwX73EbeylZBzA35lI16b0lng='; \
     style-src 'sha256-ejJtSX+P9j3VLKGjlyEb+zkjzclUItC/J7AMh1kkng4='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'";

@@ -1,0 +1,125 @@
+//! How the page looks on screens of every size, with whatever it has to show.
+
+use super::{PROXY, assert_clean, broken_canary, odd_pods, three_stable, watch};
+use crate::browser::{Browser, RIGHT, SPACE, TAB};
+use crate::common::pod::Pod;
+use crate::common::service::Service;
+use crate::common::{Start, repository};
+
+#[test]
+fn it_fits_every_screen_and_both_colour_schemes() {
+    let pods = odd_pods();
+    let service = Service::new("", &pods);
+    let Some(browser) = watch(&service) else { return };
+    browser.wait("answers.textContent >= 60 && $('pods').rows.length === 4");
+    for width in [320, 360, 768, 1280, 1920, 3840] {
+        browser.size(width, 800);
+        browser.wait(&format!("innerWidth === {width}"));
+        let wide = browser.number("document.documentElement.scrollWidth");
+        assert!(wide <= f64::from(width), "{wide} pixels on a screen of {width}");
+        let text = browser.number("parseFloat(getComputedStyle(document.body).fontSize)");
+        assert!(text >= 15.0, "text of {text} pixels on a screen of {width}");
+    }
+
+    let background = "getComputedStyle(document.documentElement).backgroundColor";
+    let backgrounds = ["light", "dark"].map(|scheme| {
+        browser.prefer(&[("prefers-color-scheme", scheme)]);
+        browser.text(background)
+    });
+    assert_eq!(backgrounds, ["rgb(245, 247, 246)", "rgb(14, 20, 23)"]);
+
+    // New squares come with a movement, unless that is not wanted.
+    browser.wait("document.getAnimations().length > 0");
+    browser.prefer(&[("prefers-reduced-motion", "reduce")]);
+    let moving = "document.getAnimations().length";
+    assert_eq!((0..20).map(|_| browser.number(moving)).sum::<f64>(), 0.0);
+    assert_clean(&browser, &service);
+}
+
+#[test]
+fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
+    // What Helm and Istio give a pod of a Deployment.
+    let mut labels = vec![
+        ("app", "appinfo"),
+        ("app.kubernetes.io/instance", "appinfo-production"),
+        ("app.kubernetes.io/managed-by", "Helm"),
+        ("app.kubernetes.io/name", "appinfo"),
+        ("app.kubernetes.io/version", "1.27.3"),
+        ("helm.sh/chart", "appinfo-1.27.3"),
+        ("pod-template-hash", "5d8c7b9f4d"),
+        ("release", "stable"),
+        ("security.istio.io/tlsMode", "istio"),
+        ("service.istio.io/canonical-revision", "1.27.3"),
+    ];
+    let usual =
+        Pod::new(Start::new(), "appinfo-canary-fixed-5d8c7b9f4d-2hx9k", "namespace", &labels);
+    let more: Vec<_> = (0..42).map(|n| format!("example.com/label-{n:02}")).collect();
+    labels.extend(more.iter().map(|name| (name.as_str(), "value")));
+    let mut many =
+        Pod::new(Start::new(), "appinfo-canary-fixed-5d8c7b9f4d-7qvbn", "baseline", &labels);
+    let service = Service::new("", [&usual, &many]);
+    let Some(browser) = watch(&service) else { return };
+    browser.wait("$('pods').querySelectorAll('td:nth-child(6):not(:empty)').length === 2");
+    let broken = browser.js(
+        "const range = document.createRange();
+        const lines = cell => {
+            range.selectNodeContents(cell.querySelector('span') ?? cell);
+            return new Set([...range.getClientRects()].map(line => Math.round(line.bottom / 9))).size;
+        };
+        return [...$('pods').querySelectorAll('th, td:not(:last-child)')]
+            .filter(cell => lines(cell) !== 1).map(cell => cell.textContent)",
+    );
+    assert_eq!(broken, serde_json::json!([]));
+    let shown = "[...$('pods').rows[1].querySelectorAll('td:last-child .tag')]
+        .filter(tag => tag.checkVisibility()).length";
+    assert_eq!(browser.number("$('pods').querySelectorAll('summary').length"), 1.0);
+    assert_eq!(browser.text("$('pods').querySelector('summary').textContent"), "+42");
+    assert_eq!(browser.number(shown), 8.0);
+    // From the grid it is the next stop; the keyboard opens it and closes it.
+    browser.js("grid.focus()");
+    browser.press(TAB);
+    assert_eq!(browser.text("document.activeElement.textContent"), "+42");
+    browser.press(SPACE);
+    browser.wait(&format!("{shown} === 50"));
+    // A label that is new stands first, and leaves the rest as open as it was, and the focus.
+    many.label("zone", "b");
+    browser.wait("$('pods').querySelector('tr:last-child .tag.new')?.textContent === 'zone=b'");
+    assert_eq!(browser.number(shown), 51.0);
+    browser.press(SPACE);
+    browser.wait(&format!("{shown} === 8 && $('pods').querySelector('.new').checkVisibility()"));
+    browser.wait("answers.textContent >= 30");
+    assert_clean(&browser, &service);
+}
+
+#[test]
+#[ignore = "takes two minutes; writes the pictures in tests/screenshots, or where APPINFO_SCREENSHOTS says"]
+fn pictures_of_the_broken_canary() {
+    let folder = std::env::var_os("APPINFO_SCREENSHOTS")
+        .map_or(repository().join("tests/screenshots"), Into::into);
+    let mut pods = three_stable();
+    let canary = broken_canary();
+    let service = Service::new(PROXY, &pods);
+    let Some(browser) = Browser::at(&service.url()) else { return };
+    browser.js("rate.focus()");
+    (0..4).for_each(|_| browser.press(RIGHT)); // 8 a second: shares that are less a matter of luck
+    browser.js("rate.blur()");
+    browser.wait("bars.querySelectorAll('.stable').length >= 15");
+    service.set_pods(pods.iter().chain([&canary]));
+    // More than the minute that the figures are about, but less than one at a time.
+    browser.wait("bars.querySelectorAll('.canary').length >= 12");
+    browser.wait("bars.querySelectorAll('.canary').length >= 22");
+    pods[1].label("tier", "gold");
+    browser.wait("$('pods').querySelector('.new')");
+    for (name, scheme, width) in [
+        ("canary", "light", 1280),
+        ("canary-dark", "dark", 1280),
+        ("canary-narrow", "light", 360),
+        ("canary-narrow-dark", "dark", 360),
+    ] {
+        browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
+        browser.size(width, 890);
+        browser.wait(&format!("innerWidth === {width} && document.getAnimations().length === 0"));
+        let picture = browser.picture(width < 500);
+        std::fs::write(folder.join(format!("{name}.png")), picture).expect("it can be written");
+    }
+}
