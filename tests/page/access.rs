@@ -105,16 +105,15 @@ fn axe() -> Option<String> {
         return None;
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(AXE);
-    let npm = Command::new("npm")
-        .args(["install", "--silent", "--prefix"])
-        .arg(&folder)
-        .arg(AXE)
-        .output();
-    let script = std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js"));
-    if script.is_err() {
-        skip(&format!("needs {AXE}, but npm says {npm:?}"));
-    }
-    script.ok()
+    let script = || std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).ok();
+    script().or_else(|| {
+        let arguments = ["install", "--silent", AXE, "--prefix"];
+        let npm = Command::new("npm").args(arguments).arg(&folder).output();
+        script().or_else(|| {
+            skip(&format!("needs {AXE}, but npm says {npm:?}"));
+            None
+        })
+    })
 }
 
 #[test]
