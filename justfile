@@ -270,12 +270,16 @@ load context="":
     "${load[@]}"
     rm -f "$archive"
 
-# Run the README's tutorial on the cluster of CONTEXT, in a namespace of its own
+# Run the tutorial on the cluster of CONTEXT, in a namespace of its own
 [group("cluster")]
 [no-exit-message]
 e2e context:
     #!/usr/bin/env bash
     set -euo pipefail
+    if ! command -v cargo >/dev/null; then
+        echo "just e2e: the test that plays the tutorial needs cargo (https://rustup.rs)." >&2
+        exit 1
+    fi
     case $1 in
         kind-* | minikube | k3d-* | docker-desktop | orbstack | rancher-desktop | colima | colima-*)
             {{ just }} load "$1"

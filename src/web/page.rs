@@ -14,7 +14,7 @@ pub const HEADERS: [(&str, &str); 3] = [
 /// a data address, and nothing else; text can never become markup or script (Trusted Types).
 /// Whoever changes script or style: `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-kqbgpTNaaMd19BmYxsaHbhh2NI/e+5bd4400ypga6N0='; \
-    style-src 'sha256-2iWkEseBwbNGnaFqEPA/uk9W1OxSxL1V9yrB2s1xprI='; \
+    script-src 'sha256-2Po0uYcHvJNJT7E4SfLQlBdRuL+BP+LqKISdV4RLdXA='; \
+    style-src 'sha256-ejJtSX+P9j3VLKGjlyEb+zkjzclUItC/J7AMh1kkng4='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'; require-trusted-types-for 'script'";

@@ -7,16 +7,12 @@ pub mod pod;
 pub mod service;
 
 use std::ffi::OsStr;
-use std::fs::Permissions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 /// The upper bound for anything that is sure to happen: generous, because machines are slow.
 pub const DEADLINE: Duration = Duration::from_secs(60);
@@ -50,7 +46,12 @@ pub fn release_binary() -> &'static Path {
     BINARY.get_or_init(|| {
         let build = ["build", "--release", "--locked", "--quiet", "--target", MUSL_TARGET];
         run(Command::new(env!("CARGO")).args(build).current_dir(repository()));
-        let path = target_directory().join(MUSL_TARGET).join("release/appinfo");
+        // What is built with the tests stands in `target/debug`.
+        let target = Path::new(BUILT.expect("cargo builds the program with the tests"))
+            .ancestors()
+            .nth(2)
+            .expect("a target folder");
+        let path = target.join(MUSL_TARGET).join("release/appinfo");
         assert!(path.is_file(), "cargo has put the binary at {}", path.display());
         path
     })
@@ -59,15 +60,6 @@ pub fn release_binary() -> &'static Path {
 /// The repository's top folder.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Cargo's target folder: the built program stands in `target/debug`.
-fn target_directory() -> PathBuf {
-    Path::new(BUILT.expect("cargo builds the program with the tests"))
-        .ancestors()
-        .nth(2)
-        .expect("the program stands two folders below the target folder")
-        .to_owned()
 }
 
 /// Whether every one of `tools` is on the PATH. If one is not: says so and asks the test to skip,
@@ -397,14 +389,15 @@ pub fn read_answer(stream: &mut TcpStream, head_only: bool) -> io::Result<Answer
     })
 }
 
-/// A folder of its own for a test, which other users may read; removed when dropped.
-pub struct Folder(TempDir);
+/// A folder of its own for a test, removed when dropped.
+pub struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub fn new() -> Folder {
-        let mut folder = tempfile::Builder::new();
-        folder.prefix("appinfo-test-").permissions(Permissions::from_mode(0o755));
-        Folder(folder.tempdir().expect("the temporary folder can be written"))
+        // The program may run as another user, in a container.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        let folder = tempfile::Builder::new().prefix("appinfo-test-").permissions(open).tempdir();
+        Folder(folder.expect("the temporary folder can be written"))
     }
 
     pub fn path(&self) -> &Path {

@@ -2,7 +2,7 @@
 //! What the real engines make of it is tested in `image`, `push` and `reproducible`.
 
 use std::env;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -63,12 +63,13 @@ const ARCHIVE: &str = r#"for argument; do
     case $argument in *.tar) cat "$argument" >/dev/null || exit 1 ;; esac
 done"#;
 
-/// Puts a shell script there.
+/// Puts a shell script there. A child writes it: what this process has open for writing, a child that
+/// another thread starts has open as well for a moment, and nobody can execute it then (ETXTBSY).
 pub fn executable(path: &Path, lines: &str) {
     let folder = path.parent().expect("it is in a folder");
     std::fs::create_dir_all(folder).expect("a folder can be made");
-    std::fs::write(path, format!("#!/bin/sh\n{lines}\n")).expect("a file can be written");
-    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).expect("it is ours");
+    let write = r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#;
+    common::run(Command::new("sh").arg("-c").arg(write).arg(path).arg(lines));
 }
 
 /// A PATH with these programs, where there is no cargo.
@@ -328,6 +329,7 @@ fn without_cargo_the_engine_compiles() {
         let program = workshop.folder.path().join("target/image/amd64/appinfo");
         assert_eq!(std::fs::read_to_string(program).expect("it is there"), "program\n");
 
+        assert!(workshop.just("e2e kind-canary").refused().contains("needs cargo"));
         let said = workshop.with("ENGINES", "").just("build").refused();
         assert!(
             said.contains("or podman, and neither answers.\njust build: there is no cargo"),

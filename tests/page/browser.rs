@@ -1,21 +1,47 @@
 //! Headless Chromium, driven over WebDriver (W3C) by Debian's `chromedriver`, with the few
 //! commands that these tests need.
 
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::common::{Folder, eventually, exchange};
+use crate::common::{Folder, Lines, eventually, exchange, have};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
+pub const SPACE: char = '\u{E00D}';
 pub const END: char = '\u{E010}';
 pub const LEFT: char = '\u{E012}';
 pub const RIGHT: char = '\u{E014}';
+
+/// Starts chromedriver, which tells its port; if it does not, shows what it has said instead.
+fn driver() -> Option<(Child, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("chromedriver starts");
+    let stdout = Lines::of(driver.stdout.take().expect("stdout is piped"));
+    let stderr = Lines::of(driver.stderr.take().expect("stderr is piped"));
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(20) && matches!(driver.try_wait(), Ok(None)) {
+        let port = stdout.all().iter().find_map(|line| {
+            let (_, port) = line.split_once("started successfully on port ")?;
+            port.trim_end_matches('.').parse().ok()
+        });
+        if let Some(port) = port {
+            return Some((driver, port));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let _ = driver.kill();
+    eprintln!("chromedriver, {:?}: {:#?} {:#?}", driver.wait(), stdout.all(), stderr.all());
+    None
+}
 
 /// A browser with one window and a profile of its own; ends when dropped.
 pub struct Browser {
@@ -26,24 +52,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    pub fn new() -> Browser {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts");
-        let mut lines = BufReader::new(driver.stdout.take().expect("stdout is piped")).lines();
-        let port = lines
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                let (_, port) = line.split_once("started successfully on port ")?;
-                port.trim_end_matches('.').parse().ok()
-            })
-            .expect("chromedriver tells its port");
-        std::thread::spawn(move || lines.for_each(drop));
-
+    /// Nothing, where this machine has no Chromium.
+    pub fn new() -> Option<Browser> {
+        if !have(&["chromium", "chromedriver"]) {
+            return None;
+        }
+        let (driver, port) = (0..3).find_map(|_| driver()).expect("chromedriver comes up");
         let profile = Folder::new();
         let mut browser = Browser {
             driver,
@@ -71,7 +85,14 @@ impl Browser {
         browser.session =
             format!("/{}", session["sessionId"].as_str().expect("a session has an ID"));
         browser.size(1280, 800);
-        browser
+        Some(browser)
+    }
+
+    /// The same, at a page.
+    pub fn at(url: &str) -> Option<Browser> {
+        let browser = Browser::new()?;
+        browser.open(url);
+        Some(browser)
     }
 
     /// Goes to a page and waits until it is loaded.

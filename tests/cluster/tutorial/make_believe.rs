@@ -327,7 +327,7 @@ impl Cluster {
                 }
             }
             let mut state = cluster.state();
-            state.service = Some(Service::at(listener, ""));
+            state.service = Some(Service::at(listener, "", None));
             state.deal();
         });
         port
@@ -337,8 +337,13 @@ impl Cluster {
     fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
         let (local, remote) = ports.split_once(':').expect("two ports");
         let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
-        let forward = Service::at(listener, "");
-        forward.set_pods(self.state().pods.values().map(|(it, _)| it).filter(|it| it.name == pod));
+        let state = self.state();
+        Service::at(
+            listener,
+            "",
+            state.pods.values().map(|(it, _)| it).filter(|it| it.name == pod),
+        );
+        drop(state);
         let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
         request.respond_without_end(&says);
     }

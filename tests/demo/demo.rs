@@ -2,7 +2,7 @@
 //!
 //! Its pods are processes, and its Service is a small balancer; the page shows the rest.
 
-#[path = "../../tests/common/mod.rs"]
+#[path = "../common/mod.rs"]
 mod common;
 mod laptop;
 mod story;
