@@ -149,7 +149,7 @@ fn run() -> Result<ExitCode, String> {
 
 /// The static release binary as the image holds it, with the labels of a pod.
 fn appinfo(volume: &DownwardApi) -> Server {
-    let binary = common::release_binary(common::MUSL_TARGET);
+    let binary = common::release_binary();
     let mut command: Vec<String> =
         ["--variant", "namespace", "--listen", "127.0.0.1:{port}", "--labels"]
             .map(str::to_owned)

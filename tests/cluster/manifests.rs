@@ -277,7 +277,7 @@ fn a_pod_asks_for_little_and_is_held_to_it() {
 
 /// The default that `appinfo --help` tells for a variable.
 fn default_of(variable: &str) -> String {
-    let help = Start::new().without_listen().args("--help").output().stdout;
+    let help = Start::new().args("--help").output().stdout;
     let help = String::from_utf8(help).expect("the help is UTF-8");
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     captured(&format!(r"\[{variable}; default: ([^\]]*)\]"), &help)

@@ -6,7 +6,7 @@ pub mod engines;
 pub mod pod;
 pub mod service;
 
-use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 
 /// The upper bound for anything that is sure to happen: generous, because machines are slow.
 pub const DEADLINE: Duration = Duration::from_secs(60);
+
+pub const SIGINT: i32 = 2;
+pub const SIGTERM: i32 = 15;
+pub const SIGUSR2: i32 = 12;
 
 /// The musl target of this machine, as the image holds it.
 pub const MUSL_TARGET: &str = if cfg!(target_arch = "aarch64") {
@@ -36,37 +40,26 @@ pub fn program() -> Vec<String> {
     }
 }
 
-/// The static release binary for `target`, as the image holds it; built once per test run.
-pub fn release_binary(target: &str) -> PathBuf {
-    static BUILT: OnceLock<Mutex<HashMap<String, PathBuf>>> = OnceLock::new();
-    let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
-    if let Some(path) = built.get(target) {
-        return path.clone();
-    }
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--quiet", "--target", target])
-        .current_dir(repository())
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "the release binary for {target} builds");
-    let path = target_directory().join(target).join("release/appinfo");
-    assert!(path.is_file(), "cargo has put the binary at {}", path.display());
-    built.insert(target.to_owned(), path.clone());
-    path
+/// The static release binary, as the image holds it; built once per test run.
+pub fn release_binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let build = ["build", "--release", "--locked", "--quiet", "--target", MUSL_TARGET];
+        run(Command::new(env!("CARGO")).args(build).current_dir(repository()));
+        // What is built with the tests stands in `target/debug`.
+        let target = Path::new(BUILT.expect("cargo builds the program with the tests"))
+            .ancestors()
+            .nth(2)
+            .expect("a target folder");
+        let path = target.join(MUSL_TARGET).join("release/appinfo");
+        assert!(path.is_file(), "cargo has put the binary at {}", path.display());
+        path
+    })
 }
 
 /// The repository's top folder.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Cargo's target folder: the built program stands in `target/debug`.
-fn target_directory() -> PathBuf {
-    Path::new(BUILT.expect("cargo builds the program with the tests"))
-        .ancestors()
-        .nth(2)
-        .expect("the program stands two folders below the target folder")
-        .to_owned()
 }
 
 /// Whether every one of `tools` is on the PATH. If one is not: says so and asks the test to skip,
@@ -118,63 +111,65 @@ pub fn run(command: &mut Command) -> String {
     stdout
 }
 
-/// How to start the program: [`Start::new`], then what differs from the default, then
-/// [`Start::spawn`].
-pub struct Start {
-    command: Command,
-    listen: bool,
+/// Sends a process a signal by its number, as `kill` does.
+pub fn signal(pid: i32, number: i32) {
+    run(Command::new("kill").args([format!("-{number}"), pid.to_string()]));
 }
 
+/// Waits until the program that listens there is not ready any more, as after SIGTERM.
+pub fn await_draining(address: SocketAddr) {
+    // A connection may be lost with a former self.
+    let readyz = b"GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n";
+    let status = || Some(exchange(address, readyz).ok()?.status);
+    eventually("readiness is off", || (status()? == 503).then_some(()));
+}
+
+/// How to start the program: [`Start::new`], then what differs from the default, then
+/// [`Start::spawn`].
+pub struct Start(Command);
+
 impl Start {
-    /// The program under test with an empty environment.
+    /// The program under test.
     pub fn new() -> Start {
         Start::of(&program())
     }
 
-    /// Another build of the program, with an empty environment.
-    pub fn of<S: AsRef<std::ffi::OsStr>>(program: &[S]) -> Start {
+    /// Another build of the program, with an environment in which there is only a free port.
+    pub fn of<S: AsRef<OsStr>>(program: &[S]) -> Start {
         let mut command = Command::new(&program[0]);
         command.args(&program[1..]).env_clear().stdin(Stdio::null());
-        Start { command, listen: true }
+        command.env("APPINFO_LISTEN", "127.0.0.1:0");
+        Start(command)
     }
 
     /// Adds arguments, separated by white space.
     pub fn args(mut self, args: &str) -> Start {
-        self.command.args(args.split_whitespace());
+        self.0.args(args.split_whitespace());
         self
     }
 
     /// Adds one argument as it is.
-    pub fn arg(mut self, arg: impl AsRef<std::ffi::OsStr>) -> Start {
-        self.command.arg(arg);
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Start {
+        self.0.arg(arg);
         self
     }
 
     /// Sets an environment variable.
-    pub fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Start {
-        self.command.env(name, value);
+    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Start {
+        self.0.env(name, value);
         self
     }
 
     /// Sets its standard input, which is otherwise empty.
     pub fn stdin(mut self, stdin: Stdio) -> Start {
-        self.command.stdin(stdin);
-        self
-    }
-
-    /// Leaves out the `--listen 127.0.0.1:0` that is otherwise added.
-    pub fn without_listen(mut self) -> Start {
-        self.listen = false;
+        self.0.stdin(stdin);
         self
     }
 
     /// Starts it and waits for its start line, which tells the port.
     pub fn spawn(mut self) -> Appinfo {
-        if self.listen {
-            self.command.args(["--listen", "127.0.0.1:0"]);
-        }
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.command.spawn().expect("the program starts");
+        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = self.0.spawn().expect("the program starts");
         let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
         let mut appinfo = Appinfo { child, address: SocketAddr::from(([0; 4], 0)), stdout, stderr };
@@ -189,7 +184,7 @@ impl Start {
 
     /// Runs it to its end, as for a bad command line.
     pub fn output(mut self) -> std::process::Output {
-        self.command.output().expect("the program runs")
+        self.0.output().expect("the program runs")
     }
 }
 
@@ -228,9 +223,9 @@ impl Appinfo {
         self.child.id().try_into().expect("a process number fits")
     }
 
-    /// Sends it a signal by its number, as `kill` does.
-    pub fn signal(&self, signal: i32) {
-        run(Command::new("kill").arg(format!("-{signal}")).arg(self.pid().to_string()));
+    /// Sends it a signal.
+    pub fn signal(&self, number: i32) {
+        signal(self.pid(), number);
     }
 
     /// Waits for its end.
@@ -367,6 +362,11 @@ pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
     read_answer(&mut stream, request.starts_with(b"HEAD "))
 }
 
+/// Reads as [`Read::read`] does, but goes on when a signal interrupts it, as `read_exact` does.
+pub fn read(stream: &TcpStream, piece: &mut [u8]) -> io::Result<usize> {
+    Ok(rustix::io::retry_on_intr(|| rustix::io::read(stream, &mut *piece))?)
+}
+
 /// Reads one answer from a connection.
 pub fn read_answer(stream: &mut TcpStream, head_only: bool) -> io::Result<Answer> {
     let mut raw = Vec::new();
@@ -378,11 +378,9 @@ pub fn read_answer(stream: &mut TcpStream, head_only: bool) -> io::Result<Answer
                 return Ok(answer);
             }
         }
-        match stream.read(&mut piece) {
-            Ok(0) => break,
-            Ok(n) => raw.extend_from_slice(&piece[..n]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+        match read(stream, &mut piece)? {
+            0 => break,
+            n => raw.extend_from_slice(&piece[..n]),
         }
     }
     Answer::parse(&raw).ok_or_else(|| {

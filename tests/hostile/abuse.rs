@@ -2,31 +2,40 @@
 //! image holds it. Beside each attack a client that means well is answered all the while.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::attack::{self, Bystander, Holdings, PROMPTLY, is_unharmed, may_open, release};
-use crate::common::{self, Answer, Appinfo, DEADLINE, Start, connect, eventually};
+use crate::attack::{
+    self, Attacked, Holdings, PROMPTLY, is_unharmed, may_open, release, release_after,
+};
+use crate::common::{self, Answer, Appinfo, DEADLINE, SIGTERM, Start, connect, eventually};
 
-/// The static release binary, started by `sh` after these commands.
-fn release_after(commands: &str) -> Start {
-    let binary = common::release_binary(common::MUSL_TARGET);
-    let script = format!("{commands}; exec {}", binary.display());
-    Start::of(&["sh", "-c", &format!("{script} \"$@\""), "sh"])
+const REQUEST: &str = "GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A connection on which that has been sent.
+fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
+    let mut stream = connect(address).expect("it accepts");
+    stream.write_all(bytes.as_ref()).expect("it can be sent");
+    stream
 }
 
 /// What the server sends on this connection until it closes it, or resets it.
-fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+fn read_all(mut stream: TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
     let _ = stream.read_to_end(&mut all);
     all
+}
+
+/// All that comes back when a client sends that and then closes its side.
+fn answers_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let stream = send(address, bytes);
+    stream.shutdown(Shutdown::Write).expect("a side can be closed");
+    read_all(stream)
 }
 
 /// The status of the final answer in these bytes, interim ones skipped (RFC 9110, 15.2).
@@ -54,29 +63,23 @@ fn ends_with_a_sentence(appinfo: &mut Appinfo) {
 
 #[test]
 fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let bystander = Bystander::of(appinfo.address);
-    let before = Holdings::of(&appinfo);
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..2_500 {
-                    let mut stream = connect(appinfo.address).expect("it accepts");
-                    let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n");
+                    let mut stream = connect(address).expect("it accepts");
+                    let _ = stream.write_all(REQUEST.as_bytes());
                     let at_once = Some(Duration::ZERO);
                     SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
                 }
             });
         }
     });
-    bystander.has_been_served("10,000 resets");
-    drop(turn);
-    before.come_back(&appinfo, 0, 4_000);
     // The third line shows that resets have done what they do. A slow machine may need a fourth.
-    let log = appinfo.stderr.all();
+    let log = attacked.was_unharmed(0, 4_000, 4).stderr.all();
     assert!(log.iter().any(|line| line.contains("broke its connection off")), "{log:?}");
-    is_unharmed(&mut appinfo, 4);
 }
 
 #[test]
@@ -84,28 +87,18 @@ fn a_thousand_connections_with_half_a_request_are_held_cut_and_all_is_given_back
     if !may_open(3_000) {
         return;
     }
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let bystander = Bystander::of(appinfo.address);
-    let before = Holdings::of(&appinfo);
-    let half_open: Vec<_> = (0..1_000)
-        .map(|_| {
-            let mut stream = connect(appinfo.address).expect("it accepts");
-            let _ = stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\nHost: a");
-            stream
-        })
-        .collect();
-    let peak = eventually("all are held", || {
-        Some(Holdings::of(&appinfo)).filter(|now| now.threads >= before.threads + 990)
-    });
-    drop(turn);
-    println!("at the peak: {peak:?}");
-    eventually("all are cut", || (Holdings::of(&appinfo).files <= before.files + 6).then_some(()));
-    bystander.has_been_served("1,000 half requests");
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
+    let half = "GET /v1/appinfo HTTP/1.1\r\nHost: a";
+    let half_open: Vec<_> = (0..1_000).map(|_| send(address, half)).collect();
+    let Attacked { appinfo, before, .. } = &attacked;
+    let held = || (Holdings::of(appinfo).threads >= before.threads + 990).then_some(());
+    eventually("all are held", held);
+    let cut = || (Holdings::of(appinfo).files <= before.files + 6).then_some(());
+    eventually("all are cut", cut);
     drop(half_open);
-    before.come_back(&appinfo, 0, 6_000);
-    // Not a word: it did not begin anew either.
-    is_unharmed(&mut appinfo, 2);
+    // Two lines: it did not begin anew either.
+    attacked.was_unharmed(0, 6_000, 2);
 }
 
 #[test]
@@ -122,13 +115,8 @@ fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
             let every = (asking + silent) / asking;
             let mut held: Vec<_> = (0..asking + silent)
                 .map(|number| {
-                    let mut stream = connect(appinfo.address).expect("it accepts");
                     let asks = number % every == every - 1;
-                    if asks {
-                        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
-                        stream.write_all(request).expect("a request can be sent");
-                    }
-                    (stream, asks)
+                    (send(appinfo.address, if asks { REQUEST } else { "" }), asks)
                 })
                 .collect();
             let start = Instant::now();
@@ -211,11 +199,8 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
         (FORGOTTEN[0], Never, Some(413)),
         (FORGOTTEN[1], Never, Some(413)),
     ];
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let bystander = Bystander::of(appinfo.address);
-    let before = Holdings::of(&appinfo);
-    let address = appinfo.address;
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
     thread::scope(|scope| {
         for (headers, body, expected) in &cases {
             for (method, version) in [("POST", "1.1"), ("POST", "1.0"), ("HEAD", "1.1")] {
@@ -241,18 +226,14 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
             }
         }
     });
-    bystander.has_been_served("announced bodies");
-    drop(turn);
     // Some of what was read at the same time stays with the allocator.
-    before.come_back(&appinfo, 3 * FORGOTTEN.len() as u64, 8_000);
-    is_unharmed(&mut appinfo, 2);
+    attacked.was_unharmed(3 * FORGOTTEN.len() as u64, 8_000, 2);
 }
 
 /// Sends a head and its body; the status of the first answer, and how long that took to come. What
 /// cannot be sent any more then is no surprise.
 fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, Duration) {
-    let mut stream = connect(address).expect("it accepts");
-    stream.write_all(head.as_bytes()).expect("a head can be sent");
+    let mut stream = send(address, head);
     let start = Instant::now();
     let mut reader = stream.try_clone().expect("a socket can be cloned");
     thread::scope(|scope| {
@@ -269,28 +250,34 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, D
         });
         let answer = common::read_answer(&mut reader, true).ok();
         let took = start.elapsed();
-        let _ = reader.shutdown(std::net::Shutdown::Both);
+        let _ = reader.shutdown(Shutdown::Both);
         (answer.map(|answer| answer.status), took)
     })
 }
 
 #[test]
 fn a_body_that_is_announced_after_the_answer_is_not_kept_waiting_for_ever() {
+    let two = "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n";
+    twenty_are_held_and_then_leak([two, two], 0);
+}
+
+/// The library waits for itself when it refuses such a version: nothing above it can help.
+#[test]
+fn a_request_in_a_version_above_1_1_costs_a_thread_and_two_files_and_no_more() {
+    let requests = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n\r\n"];
+    twenty_are_held_and_then_leak(requests, 20);
+}
+
+/// Ten connections with each of these are held, and then given back, but for so many.
+fn twenty_are_held_and_then_leak(requests: [&str; 2], leaked: u64) {
     let mut appinfo = release().spawn();
     let before = Holdings::of(&appinfo);
-    let held: Vec<_> = (0..20)
-        .map(|_| {
-            let mut stream = connect(appinfo.address).expect("it accepts");
-            let two = b"GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n";
-            stream.write_all(two).expect("requests can be sent");
-            stream
-        })
-        .collect();
-    eventually("they are all held", || {
-        (Holdings::of(&appinfo).files >= before.files + 40).then_some(())
-    });
-    before.come_back(&appinfo, 0, 2_000);
-    drop(held);
+    let streams: Vec<_> =
+        requests.repeat(10).iter().map(|request| send(appinfo.address, request)).collect();
+    let held = || (Holdings::of(&appinfo).files >= before.files + 40).then_some(());
+    eventually("they are all held", held);
+    before.come_back(&appinfo, leaked, 2_000);
+    drop(streams);
     is_unharmed(&mut appinfo, 2);
 }
 
@@ -337,15 +324,10 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
         (long_query.as_bytes(), Some(200)),
         (three.as_bytes(), Some(200)),
     ];
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let bystander = Bystander::of(appinfo.address);
-    let before = Holdings::of(&appinfo);
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
     for (request, expected) in cases {
-        let mut stream = connect(appinfo.address).expect("it accepts");
-        stream.write_all(request).expect("a request can be sent");
-        stream.shutdown(std::net::Shutdown::Write).expect("a side can be closed");
-        let answer = read_all(&mut stream);
+        let answer = answers_to(address, request);
         let start = &request[..request.len().min(60)];
         assert_eq!(final_status(&answer), *expected, "{}", start.escape_ascii());
         let text = String::from_utf8_lossy(&answer);
@@ -353,72 +335,42 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
         assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
         assert!(!text.contains("chunked"), "{text}");
     }
-    bystander.has_been_served("what is no request");
-    drop(turn);
-    before.come_back(&appinfo, 0, 4_000);
-    is_unharmed(&mut appinfo, 2);
+    attacked.was_unharmed(0, 4_000, 2);
 }
 
-/// The library waits for itself when it refuses such a version: nothing above it can help.
 /// What comes back for two requests of which the first, to whoever knows HTTP better than the library
 /// does, holds the second: the first answer ends the connection, which a proxy heeds; and nothing that a
 /// client has sent comes back in any.
-fn hides_a_request(request: &str, statuses: &[&str]) {
-    let mut appinfo = release().spawn();
-    let mut stream = connect(appinfo.address).expect("it accepts");
-    stream.write_all(request.as_bytes()).expect("a request can be sent");
-    stream.shutdown(std::net::Shutdown::Write).expect("a side can be closed");
-    let answers = String::from_utf8(read_all(&mut stream)).expect("answers are text");
-    let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
-    assert_eq!(answers.iter().map(|answer| &answer[..3]).collect::<Vec<_>>(), statuses);
-    assert!(answers.iter().all(|answer| answer.contains("Connection: close\r\n")), "{answers:?}");
-    assert!(answers.iter().all(|answer| !answer.contains("secret")), "{answers:?}");
-    is_unharmed(&mut appinfo, 2);
-}
-
-/// CVE-2026-66752: every `Transfer-Encoding` is taken for chunked.
 #[test]
-fn a_transfer_coding_that_is_not_understood_is_refused_and_what_it_hides_tells_nothing() {
-    hides_a_request(
-        "POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n\
-         GET /secret HTTP/1.1\r\nX: secret\r\n\r\n",
-        &["413", "404"],
-    );
-}
-
-/// CVE-2026-66753: a bare line feed is part of a header's value, and hides the header behind it.
-#[test]
-fn a_line_feed_in_a_header_may_hide_a_body_and_what_that_hides_tells_nothing() {
+fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
     let hidden = "GET /secret HTTP/1.1\r\nX: secret\r\n\r\n";
     let length = hidden.len();
-    hides_a_request(
-        &format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}\r\n\r\n{hidden}"),
-        &["200", "404"],
-    );
-}
-
-#[test]
-fn a_request_in_a_version_above_1_1_costs_a_thread_and_two_files_and_no_more() {
-    let mut appinfo = release().spawn();
-    let before = Holdings::of(&appinfo);
-    for number in 0..20 {
-        let mut stream = connect(appinfo.address).expect("it accepts");
-        let request = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n\r\n"][number % 2];
-        stream.write_all(request.as_bytes()).expect("a request can be sent");
+    for (hiding, statuses) in [
+        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked.
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["413", "404"]),
+        // CVE-2026-66753: a bare line feed is part of a header's value, and hides what is behind it.
+        (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), ["200", "404"]),
+    ] {
+        let mut appinfo = release().spawn();
+        let request = format!("{hiding}\r\n\r\n{hidden}");
+        let answers = answers_to(appinfo.address, request.as_bytes());
+        let answers = String::from_utf8(answers).expect("answers are text");
+        let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
+        assert_eq!(answers.iter().map(|answer| &answer[..3]).collect::<Vec<_>>(), statuses);
+        for answer in answers {
+            assert!(
+                answer.contains("Connection: close\r\n") && !answer.contains("secret"),
+                "{answer}"
+            );
+        }
+        is_unharmed(&mut appinfo, 2);
     }
-    eventually("the requests have been read", || {
-        (Holdings::of(&appinfo).files >= before.files + 40).then_some(())
-    });
-    before.come_back(&appinfo, 20, 2_000);
-    is_unharmed(&mut appinfo, 2);
 }
 
 #[test]
 fn clients_that_pipeline_and_never_read_hold_nobody_up() {
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let bystander = Bystander::of(appinfo.address);
-    let before = Holdings::of(&appinfo);
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
     // The page is the largest answer: the sooner is the socket full.
     let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);
     let clients: Vec<_> = (0..50)
@@ -426,7 +378,7 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
             socket.set_recv_buffer_size(4_096).expect("a small buffer");
             socket.set_write_timeout(Some(DEADLINE)).expect("a time-out");
-            socket.connect(&appinfo.address.into()).expect("it accepts");
+            socket.connect(&address.into()).expect("it accepts");
             let mut stream = TcpStream::from(socket);
             stream.write_all(&requests).expect("all requests can be sent");
             stream
@@ -434,19 +386,17 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
         .collect();
     // Each has been given an answer, and the rest has been passed over; who sends nothing for 10
     // seconds is cut.
+    let Attacked { appinfo, before, .. } = &attacked;
     let page = r#"http_requests_total{method="GET",path="/",code="200"} "#;
     eventually("each has been answered", || {
         let metrics = appinfo.get("/metrics");
         let count = metrics.text().lines().find_map(|line| line.strip_prefix(page))?;
         (count.parse::<u32>().expect("a number") >= 50).then_some(())
     });
-    eventually("they are cut", || (Holdings::of(&appinfo).files <= before.files + 6).then_some(()));
-    bystander.has_been_served("100,000 pipelined requests");
+    eventually("they are cut", || (Holdings::of(appinfo).files <= before.files + 6).then_some(()));
     drop(clients);
-    drop(turn);
     // The library's queue keeps the memory of its longest moment.
-    before.come_back(&appinfo, 0, 64_000);
-    is_unharmed(&mut appinfo, 2);
+    attacked.was_unharmed(0, 64_000, 2);
 }
 
 #[test]
@@ -464,7 +414,7 @@ fn a_client_that_uses_its_port_again_at_once_is_answered() {
         // Asked to, the server closes first: the client's port is free as soon as it has seen that.
         let request = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
         stream.write_all(request[number % 2].as_bytes()).expect("a request can be sent");
-        assert_eq!(final_status(&read_all(&mut stream)), Some(200), "connection {number}");
+        assert_eq!(final_status(&read_all(stream)), Some(200), "connection {number}");
     }
 }
 
@@ -483,7 +433,7 @@ fn out_of_open_files_it_answers_or_ends_but_is_never_deaf() {
 }
 
 fn answers_or_ends_with_so_many_files(limit: usize) {
-    let mut appinfo = release_after(&format!("ulimit -n {limit}")).spawn();
+    let mut appinfo = release_after(&[], &format!("ulimit -n {limit}")).spawn();
     let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
     let start = Instant::now();
     while appinfo.is_alive() && start.elapsed() < Duration::from_secs(3) {
@@ -494,14 +444,11 @@ fn answers_or_ends_with_so_many_files(limit: usize) {
             let mut stream = connect(appinfo.address).ok()?;
             stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
             stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n").ok()?;
-            (final_status(&read_all(&mut stream)) == Some(200)).then_some(())
+            (final_status(&read_all(stream)) == Some(200)).then_some(())
         });
     }
-    let (took, alive) = (start.elapsed(), appinfo.is_alive());
-    println!(
-        "at most {limit} files, after {took:?}: {}",
-        if alive { "it answers" } else { "ended" }
-    );
+    let alive = appinfo.is_alive();
+    println!("at most {limit} files, after {:?}, alive: {alive}", start.elapsed());
     if !alive {
         ends_with_a_sentence(&mut appinfo);
     }
@@ -521,29 +468,23 @@ fn a_server_that_can_accept_no_more_ends_with_a_sentence() {
 
 #[test]
 fn a_server_that_can_start_no_more_threads_ends_with_a_sentence() {
-    let binary = common::release_binary(common::MUSL_TARGET);
-    // The limit does not hold for root.
-    let user: &[&str] = if rustix::process::getuid().is_root() {
-        &["setpriv", "--reuid=65534", "--clear-groups"]
-    } else {
-        &[]
-    };
     if !common::have(&["setpriv", "prlimit"]) {
         return;
     }
+    // The limit does not hold for root.
+    let is_root = rustix::process::getuid().is_root();
+    let user = ["setpriv", "--reuid=65534", "--clear-groups"];
+    let user = if is_root { &user[..] } else { &[] };
     // Another user may not look into the folder where the binary was built.
     let folder = common::Folder::new();
     let copy = folder.path().join("appinfo");
-    std::fs::copy(binary, &copy).expect("a file can be copied");
+    std::fs::copy(common::release_binary(), &copy).expect("a file can be copied");
     let copy = copy.to_str().expect("a plain path");
     let mut appinfo = Start::of(&[user, &[copy]].concat()).spawn();
-    let limit = |arguments: &str| {
-        let words: Vec<_> =
-            user.iter().copied().chain(["prlimit"]).chain(arguments.split(' ')).collect();
-        common::run(Command::new(words[0]).args(&words[1..]));
-    };
     assert_eq!(appinfo.get("/healthz").status, 200);
-    limit(&format!("--pid={} --nproc=1:1", appinfo.pid()));
+    let pid = format!("--pid={}", appinfo.pid());
+    let limit = [user, &["prlimit", &pid, "--nproc=1:1"]].concat();
+    common::run(Command::new(limit[0]).args(&limit[1..]));
     let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
     ends_with_a_sentence(&mut appinfo);
     drop(held);
@@ -556,10 +497,8 @@ fn a_process_that_was_frozen_for_a_while_goes_on_serving() {
     appinfo.signal(19); // SIGSTOP
     // Longer than the heartbeat's patience and than the listening socket's time-out.
     let frozen = Duration::from_secs(11);
-    let meanwhile = {
-        let address = appinfo.address;
-        thread::spawn(move || common::get(address, "/healthz").status)
-    };
+    let address = appinfo.address;
+    let meanwhile = thread::spawn(move || common::get(address, "/healthz").status);
     thread::sleep(frozen);
     appinfo.signal(18); // SIGCONT
     assert_eq!(meanwhile.join().expect("a request sent meanwhile is answered"), 200);
@@ -575,27 +514,21 @@ fn a_stop_during_an_attack_is_a_stop() {
     let _turn = attack::alone();
     let mut appinfo = release().args("--drain 1").spawn();
     let address = appinfo.address;
-    let stop = Arc::new(AtomicBool::new(false));
-    let floods: Vec<_> = (0..4)
-        .map(|_| {
-            let stop = stop.clone();
-            thread::spawn(move || {
-                let requests = b"GET / HTTP/1.1\r\n\r\n".repeat(1_000);
+    let status = thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let requests = "GET / HTTP/1.1\r\n\r\n".repeat(1_000);
                 let mut stream = connect(address).expect("it accepts");
-                while !stop.load(Ordering::Relaxed) && stream.write_all(&requests).is_ok() {}
-            })
-        })
-        .collect();
-    let mut unread = connect(address).expect("it accepts");
-    unread.write_all(b"POST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n").expect("it can be sent");
-    assert_eq!(appinfo.get("/healthz").status, 200);
-    appinfo.signal(15);
-    let status = appinfo.wait();
-    stop.store(true, Ordering::Relaxed);
+                // Until the server has gone, or does not read any more.
+                while stream.write_all(requests.as_bytes()).is_ok() {}
+            });
+        }
+        let _unread = send(address, "POST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n");
+        assert_eq!(appinfo.get("/healthz").status, 200);
+        appinfo.signal(SIGTERM);
+        appinfo.wait()
+    });
     assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
-    for flood in floods {
-        flood.join().expect("it floods");
-    }
 }
 
 #[test]
@@ -607,12 +540,12 @@ fn its_requests_to_itself_show_in_no_log_and_no_count() {
         (appinfo.status("voluntary_ctxt_switches") >= wakes + 10).then_some(())
     });
     let metrics = appinfo.get("/metrics");
-    let counts = |metrics: &Answer| -> Vec<String> {
+    let counts = |metrics: &Answer| {
         let lines = metrics.text().lines();
         let counts = lines.filter(|line| line.starts_with("http_requests_total{"));
-        counts.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
+        counts.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(counts(&metrics), Vec::<String>::new());
+    assert!(counts(&metrics).is_empty(), "{metrics:?}");
     // Whoever guesses what it asks for is seen all the same.
     for target in ["/healthz", "/healthz?", "/healthz?0"] {
         assert_eq!(appinfo.get(target).status, 200);
@@ -626,42 +559,4 @@ fn its_requests_to_itself_show_in_no_log_and_no_count() {
     });
     let paths: Vec<_> = log.iter().filter_map(|line| line.split(' ').nth(1)).collect();
     assert_eq!(paths, ["/metrics", "/healthz", "/healthz", "/healthz", "/metrics"]);
-}
-
-#[test]
-fn nobody_can_forge_a_line_of_the_access_log() {
-    let appinfo = release().arg("--access-log").spawn();
-    for request in [
-        &b"GET /\rGET\x1b[2J\x07\x7f\0\"\\ HTTP/1.1\r\n\r\n"[..],
-        b"\x1b]0;mine\x07\rPUT /healthz HTTP/1.1\r\n\r\n",
-    ] {
-        appinfo.raw(request);
-    }
-    let log = eventually("the log has two lines", || {
-        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 2)
-    });
-    assert_eq!(log.len(), 2, "{log:?}");
-    assert!(log[0].starts_with(r#"GET /\rGET\x1b[2J\x07\x7f\x00\"\\ 404 "#), "{log:?}");
-    assert!(log[1].starts_with(r"\x1b]0;mine\x07\rPUT /healthz 405 "), "{log:?}");
-}
-
-#[test]
-fn no_client_can_make_up_new_time_series() {
-    let appinfo = release().spawn();
-    let series = || {
-        let metrics = appinfo.get("/metrics");
-        metrics.text().lines().filter(|line| line.starts_with("http_requests_total{")).count()
-    };
-    let ask = |range: std::ops::Range<u32>| {
-        for number in range {
-            appinfo.raw(format!("M{number} /{number} HTTP/1.1\r\nConnection: close\r\n\r\n"));
-            appinfo.raw(format!("M{number} /metrics HTTP/1.1\r\nConnection: close\r\n\r\n"));
-        }
-    };
-    // The first answer does not count itself yet.
-    series();
-    ask(0..1);
-    let few = series();
-    ask(1..500);
-    assert_eq!(series(), few);
 }

@@ -14,7 +14,7 @@ use crate::common::{self, Appinfo, DEADLINE, Start, eventually};
 
 /// The most that anybody else may have to wait during an attack. A time-out that anything waits
 /// for is longer: the cut of an idle connection is at 10 seconds.
-pub const PROMPTLY: Duration = Duration::from_secs(5);
+pub const PROMPTLY: Duration = Duration::from_secs(8);
 
 /// Only one attack at a time, else they would measure each other. What comes after one, such as
 /// waiting for time-outs, may go on beside the next.
@@ -25,7 +25,13 @@ pub fn alone() -> MutexGuard<'static, ()> {
 
 /// The static release binary, to be started.
 pub fn release() -> Start {
-    Start::of(&[common::release_binary(common::MUSL_TARGET)])
+    Start::of(&[common::release_binary()])
+}
+
+/// The same, started by `sh` after these commands, which this program runs, if any.
+pub fn release_after(runner: &[&str], commands: &str) -> Start {
+    let script = format!("{commands} && exec {} \"$@\"", common::release_binary().display());
+    Start::of(&[runner, &["sh", "-c", &script, "sh"]].concat())
 }
 
 /// A connection; on this machine from one of many loopback addresses, so that no ports run out.
@@ -93,13 +99,37 @@ impl Bystander {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().expect("the bystander does not panic")
     }
+}
 
-    /// Lets it go home: it must have been answered, promptly, each time.
-    pub fn has_been_served(self, during: &str) {
-        let served = self.was_served();
-        println!("{during}: {served:?}");
-        assert!(served.requests > 0 && served.lost == 0, "{during}: {served:?}");
-        assert!(served.longest < PROMPTLY, "{during}: {served:?}");
+/// The static release binary, the only one under attack now, and a client that means well beside.
+pub struct Attacked {
+    pub appinfo: Appinfo,
+    pub before: Holdings,
+    bystander: Bystander,
+    turn: MutexGuard<'static, ()>,
+}
+
+impl Attacked {
+    pub fn new() -> Attacked {
+        let turn = alone();
+        let appinfo = release().spawn();
+        let (bystander, before) = (Bystander::of(appinfo.address), Holdings::of(&appinfo));
+        Attacked { appinfo, before, bystander, turn }
+    }
+
+    /// The attack is over. The bystander has been answered, promptly, each time; all is given back,
+    /// but for so many `leaked` requests and so much memory in kB; not more than so many `lines`
+    /// have been said.
+    pub fn was_unharmed(self, leaked: u64, memory: u64, lines: usize) -> Appinfo {
+        let Attacked { mut appinfo, before, bystander, turn } = self;
+        let served = bystander.was_served();
+        println!("{served:?}");
+        assert!(served.requests > 0 && served.lost == 0, "{served:?}");
+        assert!(served.longest < PROMPTLY, "{served:?}");
+        drop(turn);
+        before.come_back(&appinfo, leaked, memory);
+        is_unharmed(&mut appinfo, lines);
+        appinfo
     }
 }
 
@@ -125,17 +155,12 @@ impl Holdings {
     /// Of the threads that the library has started, some stay as long as the heartbeat goes on:
     /// each ends when it has been idle for five seconds, and with every beat it is another's turn.
     pub fn come_back(self, appinfo: &Appinfo, leaked: u64, memory: u64) {
-        let start = Instant::now();
-        let now = loop {
+        let now = eventually(&format!("{self:?} again, but for {leaked} requests"), || {
             let now = Holdings::of(appinfo);
             let threads = now.threads <= self.threads + leaked + 60;
             let files = now.files <= self.files + 2 * leaked + 6;
-            if threads && files && now.memory <= self.memory + memory {
-                break now;
-            }
-            assert!(start.elapsed() < DEADLINE, "more than {leaked} requests: {self:?}, {now:?}");
-            thread::sleep(Duration::from_millis(100));
-        };
+            (threads && files && now.memory <= self.memory + memory).then_some(now)
+        });
         println!("before: {self:?}, after: {now:?}");
     }
 }

@@ -3,14 +3,15 @@
 
 use std::process::Command;
 
-use crate::common::{self, Start, have, run};
+use crate::attack;
+use crate::common::{Start, have, run};
 
 #[test]
 fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {
     if !have(&["wrk"]) {
         return;
     }
-    let appinfo = Start::of(&[common::release_binary(common::MUSL_TARGET)]).spawn();
+    let appinfo = attack::release().spawn();
     let url = format!("http://{}/v1/appinfo", appinfo.address);
     for header in ["Connection: close", "Connection: keep-alive", "X-Nothing: special"] {
         let printed =

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::getuid;
 
-use crate::common::{self, Appinfo, Start, eventually, have};
+use crate::attack;
+use crate::common::{self, Appinfo, eventually, have};
 
 /// Longer than the program bears to hear nothing.
 const LONG: Duration = Duration::from_secs(8);
 
-/// The program in a network of its own, listening on every address at port 8080.
+/// The program in a network of its own, listening on every address.
 fn in_a_network() -> Option<Appinfo> {
     if !have(&["unshare", "nsenter", "ip", "iptables", "curl"]) {
         return None;
@@ -20,11 +21,9 @@ fn in_a_network() -> Option<Appinfo> {
         common::skip("needs root, to make a network namespace");
         return None;
     }
-    let binary = common::release_binary(common::MUSL_TARGET);
-    let script = format!("ip link set lo up && exec {} \"$@\"", binary.display());
-    let start = Start::of(&["unshare", "--net", "sh", "-c", &script, "sh"]);
+    let start = attack::release_after(&["unshare", "--net"], "ip link set lo up");
     let path = std::env::var("PATH").unwrap_or_default();
-    Some(start.env("PATH", path).without_listen().spawn())
+    Some(start.env("PATH", path).args("--listen :0").spawn())
 }
 
 /// A command, its words separated by white space, in the program's network.

@@ -63,7 +63,7 @@ impl Cgroup {
 
     /// The static release binary, to be started in there.
     fn start(&self) -> Start {
-        let binary = common::release_binary(common::MUSL_TARGET);
+        let binary = common::release_binary();
         let procs = self.0.join("cgroup.procs");
         let script = format!("echo $$ >{} && exec {} \"$@\"", procs.display(), binary.display());
         Start::of(&["sh", "-c", &script, "sh"])

@@ -36,7 +36,7 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     }
     let variants = variants();
 
-    let help = Start::new().without_listen().args("--help").output().stdout;
+    let help = Start::new().args("--help").output().stdout;
     let help = String::from_utf8(help).expect("the help is UTF-8");
     let (_, listed) = help.split_once("Variants:\n").expect("the help lists the variants");
     let listed: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();

@@ -9,7 +9,7 @@ use crate::common::{self, DownwardApi, Start};
 
 /// Runs the program with these arguments to its end.
 fn output(args: &str) -> Output {
-    Start::new().args(args).without_listen().output()
+    Start::new().args(args).output()
 }
 
 fn stdout(output: &Output) -> &str {
@@ -56,7 +56,6 @@ fn a_flag_beats_its_variable_and_both_ways_to_write_a_flag_work() {
 fn every_setting_can_come_from_its_variable() {
     let volume = DownwardApi::with("app=\"from-variable\"");
     let mut appinfo = Start::new()
-        .without_listen()
         .env("APPINFO_VARIANT", "namespace")
         .env("APPINFO_LISTEN", "127.0.0.1:0")
         .env("APPINFO_LABELS", volume.file())
@@ -98,7 +97,7 @@ fn the_switch_of_the_access_log_can_be_off_by_variable() {
 
 #[test]
 fn nothing_is_read_from_the_variables_that_kubernetes_sets_for_the_service() {
-    let mut start = Start::new().without_listen().args("--listen 127.0.0.1:0");
+    let mut start = Start::new().args("--listen 127.0.0.1:0");
     for (name, value) in [
         ("APPINFO_PORT", "tcp://10.32.0.232:8080"),
         ("APPINFO_PORT_8080_TCP", "tcp://10.32.0.232:8080"),
@@ -160,7 +159,7 @@ fn a_bad_variable_is_refused_by_its_own_name() {
         ("APPINFO_DELAY", "300ms", "0 to 60000"),
         ("APPINFO_DELAY_RATE", "half", "0 to 100"),
     ] {
-        let refusal = refusal(&Start::new().without_listen().env(name, value).output());
+        let refusal = refusal(&Start::new().env(name, value).output());
         assert!(refusal.contains(name) && !refusal.contains("--"), "{refusal}");
         assert!(refusal.contains(&format!("{value:?}")) && refusal.contains(allowed), "{refusal}");
     }
@@ -196,7 +195,7 @@ fn an_address_in_use_is_refused_by_a_sentence() {
 
 #[test]
 fn every_address_means_ipv6_and_ipv4() {
-    let appinfo = Start::new().without_listen().args("--listen :0").spawn();
+    let appinfo = Start::new().args("--listen :0").spawn();
     assert!(appinfo.stderr.all()[0].contains("listening on [::]:"), "{:?}", appinfo.stderr.all());
     for ip in ["127.0.0.1", "::1"] {
         let address = std::net::SocketAddr::new(ip.parse().unwrap(), appinfo.address.port());

@@ -6,9 +6,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Answer, Appinfo, DEADLINE, Start, connect, eventually, exchange, read_answer};
+use crate::common::{
+    self, Answer, Appinfo, DEADLINE, SIGTERM, Start, connect, eventually, exchange, read_answer,
+};
 
-const SIGTERM: i32 = 15;
 const REQUEST: &[u8] = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
 
 /// The statuses of so many answers, one after the other.
@@ -112,7 +113,7 @@ fn answers_on_one_connection_keep_their_order_though_some_are_late() {
     let mut text = String::new();
     eventually("all are answered", || {
         let mut piece = [0; 4096];
-        let length = std::io::Read::read(&mut stream, &mut piece).expect("it goes on");
+        let length = common::read(&stream, &mut piece).expect("it goes on");
         text.push_str(&String::from_utf8_lossy(&piece[..length]));
         text.contains(" 413 ").then_some(())
     });

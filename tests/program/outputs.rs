@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, tcflow};
 
-use crate::common::{self, DEADLINE, eventually};
+use crate::common::{self, DEADLINE, SIGTERM, eventually};
 
 /// Starts the program, told to say as much as it can; it says where it listens on `stderr`, of which
 /// `reader` is the other end.
@@ -52,9 +52,8 @@ fn serves_and_stops(mut child: Child, address: SocketAddr) {
         assert_eq!(common::get(address, target).status, [200, 200, 404][number % 3]);
     }
     let start = Instant::now();
-    common::run(Command::new("kill").arg(child.id().to_string()));
-    let ready = || (common::get(address, "/readyz").status == 503).then_some(());
-    eventually("readiness is off", ready);
+    common::signal(child.id().try_into().expect("a process number fits"), SIGTERM);
+    common::await_draining(address);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
     assert_eq!(status.code(), Some(0));
     assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());

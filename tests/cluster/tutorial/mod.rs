@@ -176,7 +176,7 @@ fn the_command_that_points_the_manifests_to_a_registry_does_so() {
 }
 
 fn help() -> String {
-    let help = Start::new().without_listen().args("--help").output();
+    let help = Start::new().args("--help").output();
     String::from_utf8(help.stdout).unwrap()
 }
 
@@ -223,7 +223,7 @@ fn a_try_by_hand_prints_what_the_program_prints() {
     let program = common::program().join(" ");
     let commands = step("printf").commands.replace("/tmp", folder.path().to_str().expect("text"));
     let script = format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}; {commands}");
-    let appinfo = Start::of(&["bash", "-c", &script]).without_listen().spawn();
+    let appinfo = Start::of(&["bash", "-c", &script]).spawn();
     let port = appinfo.address.port().to_string();
     let printed = appinfo.stderr.all().join("\n").replace(&port, "8080");
     let printed = printed.replace(folder.path().to_str().expect("text"), "/tmp");
