@@ -24,11 +24,12 @@ use crate::thread;
 /// How often to ask as a rule.
 const AT_REST: Duration = Duration::from_millis(250);
 
-/// How often to ask while connections may wait for a thread.
+/// How often to ask while there are signs that connections wait for a thread: each beat frees one.
 const HURRY: Duration = Duration::from_millis(1);
 
-/// How long connections may wait for a thread after there was a sign of it; each beat frees one.
-const HURRIED: Duration = Duration::from_millis(100);
+/// How long one may still wait after the last sign, and how often to ask then.
+const HURRIED: Duration = Duration::from_millis(200);
+const AFTERWARDS: Duration = Duration::from_millis(20);
 
 /// How long to wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -120,10 +121,18 @@ impl Heartbeat {
             // connection that waited, and there are more of them. Or it has gone on to one that
             // was reset, and ended there, and there is no thread left for those behind.
             let panics_before = mem::replace(&mut panics, panics::count());
-            if threads() > before || panics != panics_before {
+            let is_sign = threads() > before || panics != panics_before;
+            if is_sign {
                 hurried_until = Instant::now() + HURRIED;
             }
-            sleep(if Instant::now() < hurried_until { HURRY } else { AT_REST });
+            let is_over = Instant::now() > hurried_until;
+            sleep(if is_sign {
+                HURRY
+            } else if is_over {
+                AT_REST
+            } else {
+                AFTERWARDS
+            });
         }
     }
 }
