@@ -72,7 +72,7 @@ fn run(settings: &Settings) -> Result<(), String> {
         labels.warn_if_absent();
     }
     let heartbeat = Arc::new(Heartbeat::of(listener.address()));
-    heartbeat::start(&heartbeat)?;
+    heartbeat::start(&heartbeat, listener.clone())?;
     let heard = heartbeat.clone();
     footprint::watch(listener.clone(), move || heard.requests())?;
     let responder = Responder {

@@ -33,12 +33,14 @@ const MANY: u64 = 48;
 const THREAD: u64 = 32 << 10;
 
 /// How often to look at least, while there are new connections, and while it holds much.
-const AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+const AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 const BUSY: Duration = Duration::from_millis(25);
 const HURRY: Duration = Duration::from_millis(5);
 
-/// How long to go on answering before it begins anew, where it holds no more threads than usual.
+/// How long to go on answering before it begins anew, where it has so few threads that what they
+/// queue grows slowly: there is time to answer what waits.
 const QUEUED_ANSWERS: Duration = Duration::from_millis(100);
+const SLOW: u64 = 24;
 
 /// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
 const FEW: u64 = 100;
@@ -116,13 +118,13 @@ pub fn watch(
             if !is_much || since.elapsed() >= WHILE {
                 (since, before) = (Instant::now(), requests());
             }
-            sleep(if is_much { HURRY } else { BUSY });
-            if !is_much {
-                let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
+            if is_much {
+                sleep(HURRY);
+            } else if poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST)) != Ok(0) {
+                sleep(BUSY);
             }
         };
-        // What is queued grows more slowly than threads do: there is time to answer what waits in it.
-        let last_answers = if threads > MANY { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
+        let last_answers = if threads > SLOW { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
         let why = format!("it held {threads} threads and {} MiB of memory", memory >> 20);
         // Asked twice, the new self would begin anew once more: so this thread ends here.
         renewal::ask(why, last_answers);

@@ -1,4 +1,5 @@
-//! The program's requests to itself, over real connections, several times a second.
+//! The program's requests to itself, over real connections, once a second and more often when others
+//! connect.
 //!
 //! tiny_http can stop accepting without a word, and it can leave a new connection to wait for a
 //! thread that is held by another. A request of our own proves that the way through all of it is
@@ -10,19 +11,22 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tiny_http::Request;
 
 use crate::containment::footprint::Footprint;
 use crate::containment::{panics, renewal};
 use crate::thread;
 
-/// How often to ask as a rule.
-const AT_REST: Duration = Duration::from_millis(250);
+/// How often to ask as a rule, and while there are new connections.
+const AT_REST: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+const BUSY: Duration = Duration::from_millis(100);
 
 /// How often to ask while there are signs that connections wait for a thread: each beat frees one.
 const HURRY: Duration = Duration::from_millis(1);
@@ -99,7 +103,7 @@ impl Heartbeat {
     }
 
     /// Asks for as long as the process lives.
-    fn beat_on(&self) {
+    fn beat_on(&self, listener: impl AsFd) {
         let footprint = Footprint::open().ok();
         let threads = || footprint.as_ref().map_or(0, Footprint::threads);
         let (mut silent_since, mut panics, mut hurried_until) = (None, 0, Instant::now());
@@ -125,24 +129,25 @@ impl Heartbeat {
             if is_sign {
                 hurried_until = Instant::now() + HURRIED;
             }
-            let is_over = Instant::now() > hurried_until;
-            sleep(if is_sign {
-                HURRY
-            } else if is_over {
-                AT_REST
+            if Instant::now() < hurried_until {
+                sleep(if is_sign { HURRY } else { AFTERWARDS });
             } else {
-                AFTERWARDS
-            });
+                let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
+                sleep(BUSY);
+            }
         }
     }
 }
 
-/// Starts the heartbeat in a thread of its own.
+/// Starts the heartbeat in a thread of its own. At rest it waits for the next connection to `listener`.
 ///
 /// # Errors
 ///
 /// A sentence, when the process may start no thread.
-pub fn start(heartbeat: &Arc<Heartbeat>) -> Result<(), String> {
+pub fn start(
+    heartbeat: &Arc<Heartbeat>,
+    listener: impl AsFd + Send + 'static,
+) -> Result<(), String> {
     let heartbeat = heartbeat.clone();
-    thread::start(Some("heartbeat"), Box::new(move || heartbeat.beat_on()))
+    thread::start(Some("heartbeat"), Box::new(move || heartbeat.beat_on(listener)))
 }
