@@ -155,7 +155,7 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
         ("Content-Length: 2000", Never, Some(413)),
         ("Content-Length: 2000", Whole(2_000), Some(413)),
         ("Content-Length: 900000", Whole(900_000), Some(413)),
-        ("Content-Length: 2000000", Never, Some(413)),
+        ("Content-Length: 1200000", Never, Some(413)),
         ("Content-Length: 2000000", Whole(2_000_000), Some(413)),
         // No number for the library, which then sees no body at all.
         ("Content-Length: 18446744073709551616", Never, Some(413)),
@@ -201,9 +201,10 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
     ];
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
-    thread::scope(|scope| {
-        for (headers, body, expected) in &cases {
-            for (method, version) in [("POST", "1.1"), ("POST", "1.0"), ("HEAD", "1.1")] {
+    // One after the other: all bodies of one of these are less than the 8 MiB that may be unread.
+    for (method, version) in [("POST", "1.1"), ("POST", "1.0"), ("HEAD", "1.1")] {
+        thread::scope(|scope| {
+            for (headers, body, expected) in &cases {
                 scope.spawn(move || {
                     let head =
                         format!("{method} /nowhere HTTP/{version}\r\nHost: a\r\n{headers}\r\n\r\n");
@@ -224,8 +225,8 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
                     assert!(took < DEADLINE / 2, "after {took:?}: {head}");
                 });
             }
-        }
-    });
+        });
+    }
     // Some of what was read at the same time stays with the allocator.
     attacked.was_unharmed(3 * FORGOTTEN.len() as u64, 8_000, 2);
 }
@@ -372,7 +373,7 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     // The page is the largest answer: the sooner is the socket full.
-    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2_000);
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500);
     let clients: Vec<_> = (0..50)
         .map(|_| {
             let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
@@ -396,7 +397,7 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     eventually("they are cut", || (Holdings::of(appinfo).files <= before.files + 6).then_some(()));
     drop(clients);
     // The library's queue keeps the memory of its longest moment.
-    attacked.was_unharmed(0, 64_000, 2);
+    attacked.was_unharmed(0, 16_000, 2);
 }
 
 #[test]
