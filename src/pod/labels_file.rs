@@ -81,10 +81,12 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     // NONBLOCK: opening a FIFO must not wait for whoever writes to it.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    let mut text = Vec::new();
+    // All of it in one read, and its end in the next.
+    let mut text = Vec::with_capacity(metadata.len().min(LARGEST) as usize + 1);
     file.take(LARGEST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LARGEST {
         return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
