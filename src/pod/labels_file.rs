@@ -2,7 +2,8 @@
 //! by renaming a symlink on its path
 //! (<https://kubernetes.io/docs/concepts/storage/volumes/#downwardapi>).
 //!
-//! It is read for every answer, so that a change by any means shows in the very next one.
+//! It is read after a request has come and before it is answered, once for all that have come by then:
+//! a change by any means shows in the answer to whoever asks after it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};

@@ -1,6 +1,7 @@
 //! What the program answers on each of its paths.
 
 use std::borrow::Cow;
+use std::mem;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -23,6 +24,8 @@ pub struct Endpoints {
     variant: &'static Variant,
     pod: Pod,
     labels: LabelsFile,
+    /// Whether to read them before they are told again.
+    looks_again: bool,
     draining: Arc<Draining>,
     faults: Faults,
     /// The answer for the labels last seen.
@@ -51,6 +54,7 @@ impl Endpoints {
             variant,
             pod: Pod::from_environment(),
             labels,
+            looks_again: true,
             draining,
             faults,
             // Never sent: the first look at the labels file replaces them.
@@ -60,6 +64,12 @@ impl Endpoints {
             ok,
             not_ready: Answer::error(503, "draining: this pod is about to stop"),
         }
+    }
+
+    /// Lets the next answer about the labels read them anew; those after it need not. To be called
+    /// when requests have come, before they are answered.
+    pub fn look_again(&mut self) {
+        self.looks_again = true;
     }
 
     /// What is to be wrong with the next answer to this.
@@ -101,7 +111,9 @@ impl Endpoints {
     /// The answer of `/v1/appinfo`, its own or the broken variant's, made anew when the labels have
     /// changed.
     fn appinfo(&mut self, fails: bool) -> &Answer {
-        if let Some(labels) = self.labels.changed() {
+        if mem::take(&mut self.looks_again)
+            && let Some(labels) = self.labels.changed()
+        {
             let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
             let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
             let answer = |told: Result<AppInfo, String>| {
