@@ -24,7 +24,7 @@ pub fn start(object: &Value) -> Pod {
     pod
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().expect("it is a text")
 }
 
