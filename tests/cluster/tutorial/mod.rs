@@ -8,7 +8,7 @@
 //!   `not run: WHY` (only checked), `background: NAME` (left running, until `stop: NAME`), `soon`
 //!   (repeated until it prints what is shown), `aside` (the variables that it sets are
 //!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
-//!   `load: off` two clients count every request, and none may fail.
+//!   `load: off` clients count every request, and none may fail.
 //!
 //! Always: everything that the pages name is looked up, and the tutorial is run by the real
 //! kubectl on a make-believe cluster, in which real appinfo processes are the pods.
@@ -93,7 +93,7 @@ fn everything_that_the_page_names_exists() {
     let setting = r"(?:kubectl set env .* | -e )(APPINFO_[A-Z_]+)(?:=\w|-)";
     named_by_the_page("setting", setting, &settings);
     // A command that nothing runs here has to be one of these, at least.
-    for step in steps().iter().filter(|step| step.not_run) {
+    for step in steps().iter().filter(|step| step.is("not run")) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
         let known = ["cargo", "curl", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
         assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
@@ -175,9 +175,10 @@ fn the_command_that_points_the_manifests_to_a_registry_does_so() {
     }
 }
 
-fn help() -> String {
-    let help = Start::new().args("--help").output();
-    String::from_utf8(help.stdout).unwrap()
+/// What the program says of itself, in one line.
+pub fn help() -> String {
+    let help = String::from_utf8(Start::new().args("--help").output().stdout).expect("UTF-8");
+    help.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
