@@ -3,20 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::ops::RangeInclusive;
+use std::process::Command;
 
 use crate::common::pod::Pod;
-use crate::common::{Answer, DEADLINE, Folder, Start, eventually, exchange, have, repository};
+use crate::common::{Folder, Start, eventually, get, have, repository, run};
 use crate::objects::named;
 use crate::pod;
-use crate::tutorial::api::merge;
+use crate::server::Server;
 use serde_json::{Value, json};
 
-/// The tutorial's three queries, by release.
-const RATE: &str = "release:http_requests:rate1m";
+/// Two of the tutorial's queries, by release.
 const ERROR_SHARE: &str = "release:http_errors:ratio_rate1m";
 const P99: &str = "release:http_request_duration_seconds:p99_rate1m";
 
@@ -34,39 +31,7 @@ fn config_for(targets: &Value) -> String {
     format!("{before}    static_configs: {targets}\n    relabel_configs:\n{after}")
 }
 
-/// A folder with both files, as Prometheus' pod has it.
-fn installed(config: &str, rules: &str) -> Folder {
-    let folder = Folder::new();
-    fs::write(folder.path().join("prometheus.yml"), config).expect("a file can be written");
-    fs::write(folder.path().join("rules.yml"), rules).expect("a file can be written");
-    folder
-}
-
-/// promtool's word on a file: what it printed, if it is content.
-fn promtool(task: [&str; 2], folder: &Path, file: &str) -> Result<String, String> {
-    let output =
-        Command::new("promtool").args(task).arg(folder.join(file)).output().expect("promtool runs");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    if output.status.success() { Ok(said) } else { Err(said) }
-}
-
-#[test]
-fn promtool_accepts_the_configuration_and_the_rules() {
-    if !have(&["promtool"]) {
-        return;
-    }
-    let (config, rules) = (config_for(&json!([])), config("rules.yml"));
-    let check = |config: &str, rules: &str| {
-        let folder = installed(config, rules);
-        promtool(["check", "config"], folder.path(), "prometheus.yml")
-    };
-    let said = check(&config, &rules).expect("promtool is content");
-    assert!(said.contains("5 rules found"), "it follows the name of the rules: {said}");
-    check(&config.replace("action: keep", "action: keeep"), &rules).expect_err("it looks");
-    check(&config, &rules.replacen("sum by", "sum bye", 1)).expect_err("it looks at rules too");
-}
-
-/// The one part that no tool here can check. `own_namespace` is what lets it run in any namespace:
+/// The one part that no tool here can try. `own_namespace` is what lets it run in any namespace:
 /// <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#kubernetes_sd_config>
 #[test]
 fn prometheus_discovers_the_pods_of_its_own_namespace() {
@@ -107,15 +72,17 @@ fn the_rules_make_of_each_story_what_they_should() {
     if !have(&["promtool"]) {
         return;
     }
-    let mut rules = config("rules.yml");
+    let folder = Folder::new();
+    let stories = folder.path().join("rules.test.yml");
+    fs::copy(repository().join("tests/cluster/rules.test.yml"), &stories).expect("it is copied");
     let check = |rules: &str| {
-        let folder = installed("", rules);
-        let stories = repository().join("tests/cluster/rules.test.yml");
-        fs::copy(stories, folder.path().join("rules.test.yml")).expect("a file can be copied");
-        promtool(["test", "rules"], folder.path(), "rules.test.yml")
+        fs::write(folder.path().join("rules.yml"), rules).expect("the folder can be written");
+        Command::new("promtool").args(["test", "rules"]).arg(&stories).output().expect("it runs")
     };
-    check(&rules).unwrap_or_else(|why| panic!("{why}"));
-    rules =
+    let rules = config("rules.yml");
+    let told = check(&rules);
+    assert!(told.status.success(), "{told:#?}");
+    let rules: String =
         rules.lines().filter(|line| !line.contains("# ")).map(|line| format!("{line}\n")).collect();
     for (old, new) in [
         ("> 0.05", ">= 0.05"),
@@ -137,79 +104,44 @@ fn the_rules_make_of_each_story_what_they_should() {
         assert!(rules.contains(old), "the rules say {old:?}");
         for (place, _) in rules.match_indices(old) {
             let other = format!("{}{new}{}", &rules[..place], &rules[place + old.len()..]);
-            check(&other).expect_err(&format!("{new:?} for {old:?} is found:\n{other}"));
+            assert!(!check(&other).status.success(), "{new:?} for {old:?} is not found:\n{other}");
         }
     }
 }
 
-/// Debian's Prometheus; killed when dropped.
+/// Debian's Prometheus, with its files in a folder as in its pod.
 struct Prometheus {
-    child: Child,
-    address: SocketAddr,
+    server: Server,
     _folder: Folder,
 }
 
 impl Prometheus {
-    /// Starts it and waits until it is ready. It takes no port 0, so it gets a port that was free
-    /// a moment ago. Where it does not come up it is started again, twice at most.
     fn start(config: &str, rules: &str) -> Prometheus {
-        for _ in 0..3 {
-            let folder = installed(config, rules);
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-            let address = free.expect("there is a free port");
-            let path = |name| folder.path().join(name).display().to_string();
-            let log = path("log");
-            let child = Command::new("prometheus")
+        let folder = Folder::new();
+        let path = |name| folder.path().join(name).display().to_string();
+        fs::write(path("prometheus.yml"), config).expect("the folder can be written");
+        fs::write(path("rules.yml"), rules).expect("the folder can be written");
+        let server = Server::start(
+            Command::new("prometheus")
                 .arg(format!("--config.file={}", path("prometheus.yml")))
                 .arg(format!("--storage.tsdb.path={}", path("data")))
-                .arg(format!("--web.listen-address={address}"))
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(File::create(&log).expect("a file can be written"))
-                .spawn()
-                .expect("prometheus starts");
-            let mut prometheus = Prometheus { child, address, _folder: folder };
-            let start = Instant::now();
-            let ready = eventually("Prometheus is ready, or is not any more", || {
-                let ended = prometheus.child.try_wait().expect("it can be waited for").is_some();
-                if ended || start.elapsed() > DEADLINE / 2 {
-                    return Some(false);
-                }
-                (prometheus.get("/-/ready").ok()?.status == 200).then_some(true)
-            });
-            if ready {
-                return prometheus;
-            }
-            eprintln!(
-                "Prometheus did not come up:\n{}",
-                fs::read_to_string(log).unwrap_or_default()
-            );
-        }
-        panic!("Prometheus does not come up");
+                .arg("--web.listen-address=127.0.0.1:0"),
+        );
+        eventually("Prometheus is ready", || {
+            (get(server.address, "/-/ready").status == 200).then_some(())
+        });
+        Prometheus { server, _folder: folder }
     }
 
-    /// HTTP/1.0, so that the answer is not chunked.
-    fn get(&self, target: &str) -> std::io::Result<Answer> {
-        exchange(self.address, format!("GET {target} HTTP/1.0\r\n\r\n").as_bytes())
-    }
-
-    /// The `data` of an answer of its API.
-    fn api(&self, target: &str) -> Value {
-        let mut answer = self.get(&format!("/api/v1/{target}")).expect("Prometheus answers").json();
-        assert_eq!(answer["status"], "success", "{target}: {answer}");
-        answer["data"].take()
-    }
-
-    /// An instant query's results: labels and value.
+    /// An instant query's results, asked as the tutorial does: labels and value.
     fn query(&self, expression: &str) -> Vec<(Value, f64)> {
-        let encoded: String = expression.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let mut data = self.api(&format!("query?query={encoded}"));
-        let results = data["result"].as_array_mut().expect("the result is a list");
-        let value = |result: &Value| result["value"][1].as_str()?.parse().ok();
-        results
-            .iter_mut()
-            .map(|result| (result["metric"].take(), value(result).expect("a value is a number")))
-            .collect()
+        let url = format!("http://{}", self.server.address);
+        let mut promtool = Command::new("promtool");
+        let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
+        let results: Vec<Value> = serde_json::from_str(&told).expect("a list");
+        let number = |result: &Value| result["value"][1].as_str()?.parse().ok();
+        let result = |it: &Value| (it["metric"].clone(), number(it).expect("a value is a number"));
+        results.iter().map(result).collect()
     }
 
     /// An instant query's value for each release: stable, canary.
@@ -217,13 +149,6 @@ impl Prometheus {
         let results = self.query(expression);
         let of = |release| results.iter().find(|it| it.0["release"] == release).map(|it| it.1);
         Some((of("stable")?, of("canary")?))
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -302,46 +227,36 @@ impl Canary {
         self.rounds += 1.0;
     }
 
-    /// Goes round until the figures of stable and canary are as they should be.
-    fn eventually(&mut self, what: &str, query: &str, fit: impl Fn(f64, f64) -> bool) {
-        eventually(what, || {
+    /// Goes round until the figures of stable and canary are within these.
+    fn shows(&mut self, query: &str, stable: RangeInclusive<f64>, canary: RangeInclusive<f64>) {
+        eventually(&format!("{query} is {stable:?} for stable, {canary:?} for the canary"), || {
             self.round();
-            let (stable, canary) = self.prometheus.by_release(query)?;
-            fit(stable, canary).then_some(())
+            let figures = self.prometheus.by_release(query)?;
+            (stable.contains(&figures.0) && canary.contains(&figures.1)).then_some(())
         });
     }
 
-    /// Goes round until an alert fires; what it says.
-    fn alert(&mut self, name: &str) -> String {
+    /// Goes round until an alert fires.
+    fn fires(&mut self, name: &str) {
         eventually(&format!("{name} fires"), || {
             self.round();
-            let alerts = self.prometheus.api("alerts");
-            let mut alerts = alerts["alerts"].as_array().expect("a list").iter();
-            let alert = alerts.find(|it| it["labels"]["alertname"] == name)?;
-            assert_eq!(alert["labels"]["release"], "canary");
-            (alert["state"] == "firing").then(|| alert["annotations"]["summary"].to_string())
-        })
+            let firing = format!("ALERTS{{alertname='{name}', alertstate='firing'}}");
+            let (labels, _) = self.prometheus.query(&firing).pop()?;
+            assert_eq!(labels["release"], "canary");
+            Some(())
+        });
     }
 }
 
 #[test]
 fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
-    if !have(&["prometheus"]) {
+    if !have(&["prometheus", "promtool"]) {
         return;
     }
     let broken = [("APPINFO_VARIANT", "broken")];
     let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken);
-    canary.eventually("three stable pods get three times its requests", RATE, |stable, canary| {
-        (2.5..3.5).contains(&(stable / canary))
-    });
-    canary.eventually("it always errs, the others never", ERROR_SHARE, |stable, canary| {
-        assert_eq!((stable, canary), (0.0, 1.0));
-        true
-    });
-    canary.eventually("all answer within some time", P99, |stable, canary| {
-        [stable, canary].iter().all(|p99| (0.0..5.0).contains(p99))
-    });
-    assert_eq!(canary.alert("CanaryFailing"), "\"The canary fails 100% of its requests\"");
+    canary.shows(ERROR_SHARE, 0.0..=0.0, 1.0..=1.0);
+    canary.fires("CanaryFailing");
 
     // Nothing is lost or counted twice, and probes are no users.
     let Canary { pods, prometheus, rounds } = &canary;
@@ -349,16 +264,16 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
         let sums = "sum by (release) (http_requests_total{path=\"/v1/appinfo\"})";
         (prometheus.by_release(sums)? == (3.0 * rounds, *rounds)).then_some(())
     });
-    let up = prometheus.query("up").into_iter().map(|(labels, up)| {
-        assert_eq!(up, 1.0, "{labels}");
-        labels.to_string()
-    });
     let expected = pods.iter().map(|(pod, process)| {
-        let (mut labels, address) = (pod["metadata"]["labels"].clone(), &process.appinfo.address);
+        let mut labels = pod["metadata"]["labels"].clone();
         labels.as_object_mut().expect("it has labels").remove("app");
-        merge(&mut labels, &json!({"__name__": "up", "job": "appinfo", "instance": address, "pod": pod["metadata"]["name"]}));
-        labels.to_string()
+        labels["__name__"] = "up".into();
+        labels["job"] = "appinfo".into();
+        labels["instance"] = process.appinfo.address.to_string().into();
+        labels["pod"] = pod["metadata"]["name"].clone();
+        (labels.to_string(), 1)
     });
+    let up = prometheus.query("up").into_iter().map(|(labels, up)| (labels.to_string(), up as i32));
     let (up, expected): (BTreeSet<_>, BTreeSet<_>) = (up.collect(), expected.collect());
     assert_eq!(up, expected, "each pod is one target, labelled with what tells it apart");
 }
@@ -366,18 +281,14 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
 /// As in the tutorial's excursion: a canary that is right most of the time, and quick.
 #[test]
 fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
-    if !have(&["prometheus"]) {
+    if !have(&["prometheus", "promtool"]) {
         return;
     }
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
     let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad);
-    canary.eventually("it errs in 8 of 100 answers", ERROR_SHARE, |stable, canary| {
-        stable == 0.0 && (0.07..0.09).contains(&canary)
-    });
-    canary.eventually("it takes 300 ms at times", P99, |stable, canary| {
-        stable < 0.1 && (0.25..0.5).contains(&canary)
-    });
-    canary.alert("CanaryFailing");
-    canary.alert("CanarySlow");
+    canary.shows(ERROR_SHARE, 0.0..=0.0, 0.07..=0.09);
+    canary.shows(P99, 0.0..=0.1, 0.25..=0.5);
+    canary.fires("CanaryFailing");
+    canary.fires("CanarySlow");
 }
