@@ -60,16 +60,6 @@ pub fn prose(text: &str) -> String {
     hidden.replace_all(text, "").into_owned()
 }
 
-/// The rows of the table whose header begins with this cell, each cut into its cells, without the
-/// backticks.
-pub fn table(first_header: &str) -> Vec<Vec<String>> {
-    let prose = prose(&text()).replace('`', "");
-    let (_, table) = prose.split_once(&format!("\n| {first_header} | ")).expect("it has the table");
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect();
-    rows.map(cells).collect()
-}
-
 /// The whole script of a page. Panics with the line where it breaks the rules.
 pub fn script(name: &str) -> Vec<Item> {
     let text = page(name);
