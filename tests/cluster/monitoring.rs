@@ -2,8 +2,7 @@
 //! manifests/monitoring gives it, word for word.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::ops::RangeInclusive;
+use std::fs;
 use std::process::Command;
 
 use crate::common::pod::Pod;
@@ -12,10 +11,6 @@ use crate::objects::named;
 use crate::pod;
 use crate::server::Server;
 use serde_json::{Value, json};
-
-/// Two of the tutorial's queries, by release.
-const ERROR_SHARE: &str = "release:http_errors:ratio_rate1m";
-const P99: &str = "release:http_request_duration_seconds:p99_rate1m";
 
 /// A file of Prometheus' ConfigMap.
 fn config(file: &str) -> String {
@@ -42,7 +37,7 @@ fn prometheus_discovers_the_pods_of_its_own_namespace() {
 
 #[test]
 fn promtool_finds_no_fault_with_the_metrics() {
-    if !have(&["promtool"]) {
+    if !have(&["bash", "curl", "promtool"]) {
         return;
     }
     let appinfo = Start::new().args("--variant broken").spawn();
@@ -51,19 +46,9 @@ fn promtool_finds_no_fault_with_the_metrics() {
         appinfo.raw(format!("HEAD {target} HTTP/1.1\r\nHost: appinfo\r\n\r\n"));
         appinfo.raw(format!("BREW {target} HTTP/1.1\r\nHost: appinfo\r\n\r\n"));
     }
-    let metrics = appinfo.get("/metrics").text().to_owned();
-    assert!(metrics.contains("http_requests_total{"), "{metrics}");
-    let folder = Folder::new();
-    let check = |metrics: &str| {
-        let file = folder.path().join("metrics");
-        fs::write(&file, metrics).expect("a file can be written");
-        let mut promtool = Command::new("promtool");
-        let promtool = promtool.args(["check", "metrics"]).stdin(File::open(file).unwrap());
-        let output = promtool.output().expect("promtool runs");
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    assert_eq!(check(&metrics), (true, String::new()));
-    assert!(!check(&metrics.replace("http_requests_total", "http_requests")).0, "promtool looks");
+    assert!(appinfo.get("/metrics").text().contains("http_requests_total{"));
+    let check = format!("curl -s http://{}/metrics | promtool check metrics 2>&1", appinfo.address);
+    assert_eq!(run(Command::new("bash").args(["-o", "pipefail", "-c", &check])), "");
 }
 
 /// The stories in rules.test.yml come true, and would not with other rules.
@@ -109,49 +94,6 @@ fn the_rules_make_of_each_story_what_they_should() {
     }
 }
 
-/// Debian's Prometheus, with its files in a folder as in its pod.
-struct Prometheus {
-    server: Server,
-    _folder: Folder,
-}
-
-impl Prometheus {
-    fn start(config: &str, rules: &str) -> Prometheus {
-        let folder = Folder::new();
-        let path = |name| folder.path().join(name).display().to_string();
-        fs::write(path("prometheus.yml"), config).expect("the folder can be written");
-        fs::write(path("rules.yml"), rules).expect("the folder can be written");
-        let server = Server::start(
-            Command::new("prometheus")
-                .arg(format!("--config.file={}", path("prometheus.yml")))
-                .arg(format!("--storage.tsdb.path={}", path("data")))
-                .arg("--web.listen-address=127.0.0.1:0"),
-        );
-        eventually("Prometheus is ready", || {
-            (get(server.address, "/-/ready").status == 200).then_some(())
-        });
-        Prometheus { server, _folder: folder }
-    }
-
-    /// An instant query's results, asked as the tutorial does: labels and value.
-    fn query(&self, expression: &str) -> Vec<(Value, f64)> {
-        let url = format!("http://{}", self.server.address);
-        let mut promtool = Command::new("promtool");
-        let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
-        let results: Vec<Value> = serde_json::from_str(&told).expect("a list");
-        let number = |result: &Value| result["value"][1].as_str()?.parse().ok();
-        let result = |it: &Value| (it["metric"].clone(), number(it).expect("a value is a number"));
-        results.iter().map(result).collect()
-    }
-
-    /// An instant query's value for each release: stable, canary.
-    fn by_release(&self, expression: &str) -> Option<(f64, f64)> {
-        let results = self.query(expression);
-        let of = |release| results.iter().find(|it| it.0["release"] == release).map(|it| it.1);
-        Some((of("stable")?, of("canary")?))
-    }
-}
-
 /// A pod of a Deployment, with these variables more.
 fn start(deployment: &str, number: usize, variables: &[(&str, &str)]) -> (Value, Pod) {
     let mut pod = named(deployment)["spec"]["template"].take();
@@ -179,12 +121,13 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     json!({"targets": [process.appinfo.address.to_string()], "labels": target})
 }
 
-/// Three stable pods and a canary beside them, as in the tutorial, and a Prometheus with its own
-/// configuration and rules: only who tells of the pods differs, and how long things take.
+/// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with the
+/// configuration and rules of its pod: only who tells of the pods differs, and how long things take.
 struct Canary {
     pods: Vec<(Value, Pod)>,
-    prometheus: Prometheus,
-    rounds: f64,
+    prometheus: Server,
+    rounds: usize,
+    _folder: Folder,
 }
 
 impl Canary {
@@ -215,35 +158,40 @@ impl Canary {
         let config =
             sooner(config_for(&json!(targets)), 2, "_interval: 5s\n", "_interval: 250ms\n");
         let rules = sooner(self::config("rules.yml"), 2, "for: 1m\n", "for: 2s\n");
-        Canary { pods, prometheus: Prometheus::start(&config, &rules), rounds: 0.0 }
-    }
-
-    /// Every pod answers equally often, as behind a Service.
-    fn round(&mut self) {
-        for (_, pod) in &self.pods {
-            pod.appinfo.get("/v1/appinfo");
-            pod.appinfo.get("/readyz");
-        }
-        self.rounds += 1.0;
-    }
-
-    /// Goes round until the figures of stable and canary are within these.
-    fn shows(&mut self, query: &str, stable: RangeInclusive<f64>, canary: RangeInclusive<f64>) {
-        eventually(&format!("{query} is {stable:?} for stable, {canary:?} for the canary"), || {
-            self.round();
-            let figures = self.prometheus.by_release(query)?;
-            (stable.contains(&figures.0) && canary.contains(&figures.1)).then_some(())
+        let folder = Folder::new();
+        let path = |name| folder.path().join(name).display().to_string();
+        fs::write(path("prometheus.yml"), config).expect("the folder can be written");
+        fs::write(path("rules.yml"), rules).expect("the folder can be written");
+        let prometheus = Server::start(
+            Command::new("prometheus")
+                .arg(format!("--config.file={}", path("prometheus.yml")))
+                .arg(format!("--storage.tsdb.path={}", path("data")))
+                .arg("--web.listen-address=127.0.0.1:0"),
+        );
+        eventually("Prometheus is ready", || {
+            (get(prometheus.address, "/-/ready").status == 200).then_some(())
         });
+        Canary { pods, prometheus, rounds: 0, _folder: folder }
     }
 
-    /// Goes round until an alert fires.
-    fn fires(&mut self, name: &str) {
-        eventually(&format!("{name} fires"), || {
-            self.round();
-            let firing = format!("ALERTS{{alertname='{name}', alertstate='firing'}}");
-            let (labels, _) = self.prometheus.query(&firing).pop()?;
-            assert_eq!(labels["release"], "canary");
-            Some(())
+    /// The results of an instant query, asked as the tutorial does.
+    fn query(&self, expression: &str) -> Vec<Value> {
+        let url = format!("http://{}", self.prometheus.address);
+        let mut promtool = Command::new("promtool");
+        let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
+        serde_json::from_str(&told).expect("a list")
+    }
+
+    /// Waits until this has results, which is when it is true, while every pod answers equally
+    /// often, as behind a Service.
+    fn shows(&mut self, comparison: &str) {
+        eventually(comparison, || {
+            for (_, pod) in &self.pods {
+                pod.appinfo.get("/v1/appinfo");
+                pod.appinfo.get("/readyz");
+            }
+            self.rounds += 1;
+            (!self.query(comparison).is_empty()).then_some(())
         });
     }
 }
@@ -255,25 +203,26 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
     }
     let broken = [("APPINFO_VARIANT", "broken")];
     let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken);
-    canary.shows(ERROR_SHARE, 0.0..=0.0, 1.0..=1.0);
-    canary.fires("CanaryFailing");
+    canary.shows("release:http_errors:ratio_rate1m{release='canary'} == 1");
+    canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
+    canary.shows("ALERTS{alertname='CanaryFailing', alertstate='firing', release='canary'}");
 
     // Nothing is lost or counted twice, and probes are no users.
-    let Canary { pods, prometheus, rounds } = &canary;
-    eventually("the counts are what was asked", || {
-        let sums = "sum by (release) (http_requests_total{path=\"/v1/appinfo\"})";
-        (prometheus.by_release(sums)? == (3.0 * rounds, *rounds)).then_some(())
-    });
-    let expected = pods.iter().map(|(pod, process)| {
+    for (release, count) in [("stable", 3 * canary.rounds), ("canary", canary.rounds)] {
+        let requests = format!("http_requests_total{{path='/v1/appinfo', release='{release}'}}");
+        let comparison = format!("sum({requests}) == {count}");
+        eventually(&comparison, || (!canary.query(&comparison).is_empty()).then_some(()));
+    }
+    let expected = canary.pods.iter().map(|(pod, process)| {
         let mut labels = pod["metadata"]["labels"].clone();
         labels.as_object_mut().expect("it has labels").remove("app");
         labels["__name__"] = "up".into();
         labels["job"] = "appinfo".into();
         labels["instance"] = process.appinfo.address.to_string().into();
         labels["pod"] = pod["metadata"]["name"].clone();
-        (labels.to_string(), 1)
+        labels.to_string()
     });
-    let up = prometheus.query("up").into_iter().map(|(labels, up)| (labels.to_string(), up as i32));
+    let up = canary.query("up").into_iter().map(|target| target["metric"].to_string());
     let (up, expected): (BTreeSet<_>, BTreeSet<_>) = (up.collect(), expected.collect());
     assert_eq!(up, expected, "each pod is one target, labelled with what tells it apart");
 }
@@ -287,8 +236,11 @@ fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
     let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad);
-    canary.shows(ERROR_SHARE, 0.0..=0.0, 0.07..=0.09);
-    canary.shows(P99, 0.0..=0.1, 0.25..=0.5);
-    canary.fires("CanaryFailing");
-    canary.fires("CanarySlow");
+    canary.shows("0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09");
+    canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
+    let p99 = "release:http_request_duration_seconds:p99_rate1m";
+    canary.shows(&format!("0.25 < {p99}{{release='canary'}} < 0.5"));
+    canary.shows(&format!("{p99}{{release='stable'}} < 0.1"));
+    canary.shows("ALERTS{alertname='CanaryFailing', alertstate='firing', release='canary'}");
+    canary.shows("ALERTS{alertname='CanarySlow', alertstate='firing', release='canary'}");
 }

@@ -1,7 +1,6 @@
 //! Clients that count every request while a release comes or goes: none may be lost.
 
-use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::{self, DEADLINE};
+use crate::common::{self, Answer, DEADLINE};
 
 /// So many answers at least make a rollout's count.
 const ENOUGH: usize = 2000;
@@ -97,16 +96,15 @@ impl Count {
     fn requests(&self, connection: &str) {
         let mut kept = None;
         while !self.over.load(Ordering::Relaxed) {
-            let stream = kept.take().map_or_else(|| self.connect(), Ok);
-            match stream.and_then(|stream| self.ask(stream, connection)) {
+            match self.ask(kept.take(), connection) {
                 Ok(stream) => {
                     kept = stream;
                     self.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(why) => {
                     let (line, since) = *self.step.lock().unwrap();
-                    let now = httpdate::fmt_http_date(SystemTime::now());
-                    let later = since.elapsed();
+                    let (now, later) =
+                        (httpdate::fmt_http_date(SystemTime::now()), since.elapsed());
                     let lost = format!("{now}, {later:.3?} into the step of line {line}: {why}");
                     self.lost.lock().unwrap().push(lost);
                 }
@@ -115,40 +113,40 @@ impl Count {
         }
     }
 
-    /// A new connection. An error names its port.
-    fn connect(&self) -> Result<TcpStream, String> {
-        let domain = Domain::for_address(self.address);
-        let socket = Socket::new(domain, Type::STREAM, None).map_err(|error| error.to_string())?;
-        let connected = socket.connect_timeout(&self.address.into(), DEADLINE);
-        let stream = TcpStream::from(socket);
-        connected.map_err(|error| lost("connect", &stream, error))?;
-        stream.set_read_timeout(Some(DEADLINE)).expect("it is no 0");
-        stream.set_write_timeout(Some(DEADLINE)).expect("it is no 0");
-        Ok(stream)
-    }
-
-    /// Sends a request and reads its answer; the connection comes back if it may be kept. An error
-    /// says in which stage the request was lost.
-    fn ask(&self, mut stream: TcpStream, connection: &str) -> Result<Option<TcpStream>, String> {
+    /// Sends a request, on the connection that was kept or a new one, and reads its answer; the
+    /// connection comes back if it may be kept. An error says in which stage the request was lost,
+    /// and from which port of this machine.
+    fn ask(&self, kept: Option<TcpStream>, how: &str) -> Result<Option<TcpStream>, String> {
         let Count { host, path, .. } = self;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n");
-        let sent = stream.write_all(request.as_bytes());
-        sent.map_err(|error| lost("send", &stream, error))?;
-        let answer = common::read_answer(&mut stream, false);
-        let answer = answer.map_err(|error| lost("receive", &stream, error))?;
-        // The broken canary's error is an answer: the tutorial expects it.
-        if answer.status == 200 || answer.text().contains("something went wrong") {
-            return Ok((answer.header("connection") != Some("close")).then_some(stream));
-        }
-        Err(lost("receive", &stream, format!("{} {}", answer.status, answer.text())))
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {how}\r\n\r\n");
+        let is_new = kept.is_none();
+        let new = || Socket::new(Domain::for_address(self.address), Type::STREAM, None);
+        let mut stream = kept.unwrap_or_else(|| new().expect("a descriptor is left").into());
+        let mut stage = "connect";
+        let mut attempt = || -> io::Result<Answer> {
+            if is_new {
+                SockRef::from(&stream).connect_timeout(&self.address.into(), DEADLINE)?;
+                stream.set_read_timeout(Some(DEADLINE))?;
+                stream.set_write_timeout(Some(DEADLINE))?;
+            }
+            stage = "send";
+            stream.write_all(request.as_bytes())?;
+            stage = "receive";
+            common::read_answer(&mut stream, false)
+        };
+        let why = match attempt() {
+            // The broken canary's error is an answer: the tutorial expects it.
+            Ok(answer)
+                if answer.status == 200 || answer.text().contains("something went wrong") =>
+            {
+                return Ok((answer.header("connection") != Some("close")).then_some(stream));
+            }
+            Ok(answer) => format!("{} {}", answer.status, answer.text()),
+            Err(error) => error.to_string(),
+        };
+        let port = stream.local_addr().map_or(0, |address| address.port());
+        Err(format!("{stage}, from local port {port}: {why}"))
     }
-}
-
-/// How a request was lost, and from which port of this machine.
-fn lost(stage: &str, stream: &TcpStream, why: impl Display) -> String {
-    let port = stream.local_addr().map_or(0, |address| address.port());
-    format!("{stage}, from local port {port}: {why}")
 }
 
 /// Asks a URL that may not be ready for its first client, in a way that leaves nothing behind.
