@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
@@ -14,7 +14,7 @@ use super::likeness;
 use super::load::{self, Load};
 use super::namespace::{Access, Namespace};
 use super::readme::{self, Item, Step, TUTORIAL};
-use crate::common;
+use crate::common::{self, Lines};
 
 /// How long something that the tutorial promises for `soon` may take: an alert that waits for a
 /// minute has to fit in.
@@ -115,15 +115,13 @@ impl<'a> Player<'a> {
 
     /// Starts what stays, and waits until it prints the first line shown, if one is.
     fn start(&self, step: &Step, shows: &str) -> Background {
-        let file = self.namespace.folder.path().join(format!("line-{}", step.line));
-        let output = File::create(&file).expect("the folder can be written");
         let mut bash = self.bash(step);
-        let child = bash.stdout(output).process_group(0).spawn().expect("bash starts");
+        let mut child = bash.stdout(Stdio::piped()).process_group(0).spawn().expect("bash starts");
+        let printed = Lines::of(child.stdout.take().expect("stdout is piped"));
         let background = Background(child);
         if let Some(first_line) = step.output.iter().flat_map(|output| output.lines()).next() {
             soon(shows, || {
-                let printed = std::fs::read_to_string(&file).unwrap_or_default();
-                let printed = self.as_shown(printed.lines().next().unwrap_or_default());
+                let printed = self.as_shown(&printed.all().into_iter().next().unwrap_or_default());
                 likeness::compare(first_line, &printed)
             });
         }
