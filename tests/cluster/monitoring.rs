@@ -121,8 +121,8 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     json!({"targets": [process.appinfo.address.to_string()], "labels": target})
 }
 
-/// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with the
-/// configuration and rules of its pod: only who tells of the pods differs, and how long things take.
+/// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with
+/// its pod's configuration and rules: only who tells of the pods differs, and how long things take.
 struct Canary {
     pods: Vec<(Value, Pod)>,
     prometheus: Server,

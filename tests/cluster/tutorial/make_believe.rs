@@ -112,8 +112,8 @@ impl Cluster {
         } else if query.contains("sendInitialEvents=") {
             (422, failure(422, "Invalid").to_string())
         } else if query.contains("watch=") || path == "/openapi/v2" {
-            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell. And before
-            // 1.27 kubectl checks objects itself, by these schemas (protobuf): it has none.
+            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell. And
+            // before 1.27 kubectl checks objects itself, by these schemas (protobuf): it has none.
             (200, String::new())
         } else {
             let answer = match request.method().as_str() {
@@ -212,7 +212,8 @@ impl Cluster {
         let deployment = state.objects[path].clone();
         let Some(replicas) = deployment["spec"]["replicas"].as_u64() else { return };
         let template = &deployment["spec"]["template"];
-        // So that its pods can be told from older ones. Digits come before `canary`, as on the page.
+        // So that its pods can be told from older ones. Digits come before `canary`, as on the
+        // page.
         let mut hasher = DefaultHasher::new();
         template.to_string().hash(&mut hasher);
         let hash = format!("{:010}", hasher.finish() % 10_000_000_000);
@@ -277,15 +278,14 @@ impl Cluster {
 impl State {
     fn start_pod(&mut self, deployment: &Value, hash: &str) {
         self.started += 1;
-        let metadata = &deployment["metadata"];
-        let name = format!("{}-{hash}-{:05}", text(&metadata["name"]), self.started);
-        let namespace = text(&metadata["namespace"]);
+        let owner = &deployment["metadata"];
+        let name = format!("{}-{hash}-{:05}", text(&owner["name"]), self.started);
+        let namespace = text(&owner["namespace"]);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let mut pod = deployment["spec"]["template"].clone();
-        let more = json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, "labels": {"pod-template-hash": hash}},
-        });
+        let labels = json!({"pod-template-hash": hash});
+        let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
+        let more = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata});
         merge(&mut pod, &more);
         self.pods.insert(path.clone(), pod::start(&pod));
         self.objects.insert(path, pod);
