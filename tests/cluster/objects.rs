@@ -1,7 +1,7 @@
 //! The manifests as Kubernetes reads them: a list of objects.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 
@@ -18,16 +18,13 @@ pub fn all_files() -> Vec<PathBuf> {
     files
 }
 
-/// The objects in a file.
-pub fn read(file: impl AsRef<Path>) -> Vec<Value> {
-    let file = repository().join(file);
-    let text = std::fs::read_to_string(&file).expect("a manifest can be read");
-    serde_saphyr::from_multiple(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
-}
-
 /// All objects.
 pub fn all() -> Vec<Value> {
-    all_files().iter().flat_map(read).collect()
+    let objects = |file: &PathBuf| -> Vec<Value> {
+        let text = std::fs::read_to_string(file).expect("a manifest can be read");
+        serde_saphyr::from_multiple(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
+    };
+    all_files().iter().flat_map(objects).collect()
 }
 
 /// The objects of a kind.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::common::{Start, pod::Pod};
-use crate::tutorial::readme;
+use crate::tutorial::{matches, readme};
 
 /// Starts the container of a pod's object, and waits until it is ready.
 pub fn start(object: &Value) -> Pod {
@@ -24,12 +24,12 @@ pub fn start(object: &Value) -> Pod {
     pod
 }
 
-fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().expect("it is a text")
 }
 
 /// The variant in an image, as the tutorial's table has it.
 fn variant(image: &str) -> String {
-    let rows = readme::table("image");
-    rows.iter().find(|row| row[0] == image).expect("the image is known")[1].clone()
+    let row = format!(r"(?m)^\| `{image}` \| `(\w+)` \|");
+    matches(&row, &readme::text()).pop_first().expect("the image is known")
 }

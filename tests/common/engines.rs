@@ -1,13 +1,12 @@
-//! The container engines as the tests need them: what an image is, to its last byte.
+//! The container engines as the tests need them: their images and containers.
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::{self as common, Folder, have, run, skip};
+use super::{have, repository, run, skip};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 /// A container engine that answers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,32 +43,8 @@ impl Engine {
 
     /// What `inspect` tells of an image or a container.
     pub fn inspect(self, name: &str) -> Value {
-        let told: Value =
-            serde_json::from_str(&self.run(&format!("inspect {name}"))).expect("it tells JSON");
-        told[0].clone()
-    }
-
-    /// The layers of an image, read from the archive that `save` makes of it.
-    pub fn layers(self, image: &str) -> Vec<Layer> {
-        let folder = Folder::new();
-        let archive = folder.path().join("image.tar");
-        run(self.command("save --output").arg(&archive).arg(image));
-        run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(folder.path()));
-        let manifest = std::fs::read(folder.path().join("manifest.json")).expect("it has one");
-        let manifest: Value = serde_json::from_slice(&manifest).expect("the manifest is JSON");
-        let names = manifest[0]["Layers"].as_array().expect("an image has layers");
-        names
-            .iter()
-            .map(|name| {
-                let path = folder.path().join(name.as_str().expect("a layer has a name"));
-                let bytes = std::fs::read(&path).expect("the layer is there");
-                let files = run(Command::new("tar").arg("--numeric-owner").arg("-tvf").arg(&path));
-                Layer {
-                    digest: format!("sha256:{:x}", Sha256::digest(bytes)),
-                    files: files.lines().map(File::of).collect(),
-                }
-            })
-            .collect()
+        let told = self.run(&format!("inspect {name}"));
+        serde_json::from_str::<Value>(&told).expect("it tells JSON")[0].take()
     }
 }
 
@@ -78,14 +53,14 @@ impl Engine {
 pub fn just(arguments: &str) -> String {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    run(Command::new("just").args(arguments.split_whitespace()).current_dir(common::repository()))
+    run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
 /// Images under a name of their own, which are removed when this is dropped.
 #[derive(Debug, PartialEq)]
 pub struct Images {
     pub engine: Engine,
-    repository: String,
+    pub repository: String,
 }
 
 impl Images {
@@ -157,36 +132,5 @@ impl Drop for Container {
         // podman's `rm` alone would stop it first, which takes as long as its drain time.
         let _ = self.engine.command("kill --signal KILL").arg(&self.id).output();
         let _ = self.engine.command("rm --force").arg(&self.id).output();
-    }
-}
-
-/// A layer, uncompressed.
-#[derive(Debug, PartialEq)]
-pub struct Layer {
-    pub digest: String,
-    pub files: Vec<File>,
-}
-
-/// An entry of a layer.
-#[derive(Debug, PartialEq)]
-pub struct File {
-    /// As `ls -l` writes it.
-    pub mode: String,
-    pub owner: String,
-    pub bytes: u64,
-    /// The path, for a symlink with ` -> ` and its target.
-    pub name: String,
-}
-
-impl File {
-    /// Reads a line of `tar -tv`: mode, owner, bytes, date, time, name.
-    fn of(line: &str) -> File {
-        let fields: Vec<_> = line.split_whitespace().collect();
-        File {
-            mode: fields[0].to_owned(),
-            owner: fields[1].to_owned(),
-            bytes: fields[2].parse().expect("tar tells a size"),
-            name: fields[5..].join(" "),
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::common::engines::{Engine, Images};
 use crate::common::{Folder, MUSL_TARGET, have, repository, run, skip};
-use crate::recipes::{executable, path_without_cargo};
+use crate::recipes::path_without_cargo;
 use sha2::{Digest, Sha256};
 
 /// Builds in fresh clones, in folders of names that differ in length, by people whose `umask` and
@@ -26,8 +26,9 @@ fn another_folder_and_home_give_the_same_binary_layer_and_image() {
     let path = env::var("PATH").expect("there is a PATH");
     let docker = r#"[ "$1" != build ] || { shift; set -- build --no-cache "$@"; }
 PATH=${PATH#*:} exec docker "$@""#;
-    executable(&folder.path().join("programs/docker"), docker);
-    let path = format!("{}:{path}", folder.path().join("programs").display());
+    let programs = folder.path().join("programs");
+    docker_is(docker, &programs);
+    let path = format!("{}:{path}", programs.display());
     let home = || env::home_dir().expect("there is a home").join(".cargo");
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
     let other_cargo_home = folder.path().join("other cargo home");
@@ -58,7 +59,7 @@ PATH=${PATH#*:} exec docker "$@""#;
             // Docker's legacy builder writes the time into the image, podman has it fixed.
             let digest =
                 (engine.name() == "podman").then(|| engine.inspect(&image)["Digest"].take());
-            (engine, engine.layers(&image), digest)
+            (engine, engine.inspect(&image)["RootFS"].take(), digest)
         });
         let images: Vec<_> = images.collect();
         (digest(&clone), images)
@@ -70,7 +71,7 @@ PATH=${PATH#*:} exec docker "$@""#;
     let container = r#"while [ "$1" != bash ]; do shift; done
 RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} PATH=$REAL_PATH HOME=$CONTAINER exec "$@""#;
     let programs = folder.path().join("engine");
-    executable(&programs.join("docker"), container);
+    docker_is(container, &programs);
     let clone = clone("without cargo");
     let home = folder.path().join("container");
     std::fs::create_dir(&home).expect("a folder can be made");
@@ -79,4 +80,12 @@ RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} PATH=$REAL_PATH HOME=$CONTAINER exec "$
     just.env("PATH", path_without_cargo(&programs)).env("REAL_PATH", path);
     run(just.env("CONTAINER", &home).env("CARGO_HOME", other_cargo_home));
     assert_eq!(here.0, digest(&clone));
+}
+
+/// Puts a script there that is called `docker`. A child writes it: what this process has open for
+/// writing, a child that another thread starts has open as well for a moment, and nobody can execute
+/// it then (ETXTBSY).
+fn docker_is(script: &str, folder: &Path) {
+    let write = r#"mkdir "$0"; printf '#!/bin/sh\n%s\n' "$1" >"$0/docker"; chmod 755 "$0/docker""#;
+    run(Command::new("sh").args(["-ec", write]).arg(folder).arg(script));
 }

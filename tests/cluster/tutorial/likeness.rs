@@ -93,35 +93,32 @@ fn same_shares(shown: &[(String, u32)], printed: &[(String, u32)]) -> bool {
 mod tests {
     use super::compare;
 
-    fn alike(shown: &str, printed: &str) -> bool {
-        compare(shown, printed).is_ok()
-    }
+    const POD: &str = "appinfo-567b989978-vvzlg   1/1     Running   0          4s\n";
 
     #[test]
     fn names_ages_addresses_and_figures_may_differ_and_nothing_else() {
-        let pod = "appinfo-567b989978-vvzlg   1/1     Running   0          4s\n";
-        assert!(alike(pod, "appinfo-84d5cf794d-x2x2x   1/1   Running   0   5m31s\n"));
-        assert!(!alike(pod, "appinfo-567b989978-vvzlg   1/1   Running   1   4s\n"));
-        assert!(!alike("", pod));
-        assert!(alike("10.0.0.1:8080", "10.96.0.7:8080"));
-        assert!(!alike(r#"{"Namespace":""}"#, r#"{"Namespace":"default"}"#));
-        assert!(!alike("x => 1 @[12.5]", "x => 0 @[12.5]"));
-        assert!(alike("x => 1.02 @[12.5]", "x => 0.97 @[13]"));
-    }
-
-    #[test]
-    fn three_dots_stand_for_any_lines() {
-        assert!(alike("a\n...\nb\n", "a\nb\n") && alike("a\n...\nb\n", "a\n1\n2\nb\n"));
-        assert!(alike("...\nb\n", "a\nb"));
-        assert!(!alike("a\n...\nb\n", "a\n1\n2\n") && !alike("a\n...\n", "b\na\n"));
-    }
-
-    #[test]
-    fn shares_may_differ_by_chance_alone() {
-        let a_quarter = |printed| alike("  300 200\n  100 500\n", printed);
-        assert!(a_quarter("    268 200\n    132 500\n"));
-        assert!(!a_quarter("    200 200\n    200 500\n"));
-        assert!(!a_quarter("    300 200\n    99 500\n") && !a_quarter("    400 200\n"));
-        assert!(!alike("    400 200\n", "    399 200\n      1 500\n"));
+        for (shown, printed, alike) in [
+            (POD, "appinfo-84d5cf794d-x2x2x   1/1   Running   0   5m31s\n", true),
+            (POD, "appinfo-567b989978-vvzlg   1/1   Running   1   4s\n", false),
+            ("", POD, false),
+            ("10.0.0.1:8080", "10.96.0.7:8080", true),
+            (r#"{"Namespace":""}"#, r#"{"Namespace":"default"}"#, false),
+            ("x => 1 @[12.5]", "x => 0 @[12.5]", false),
+            ("x => 1.02 @[12.5]", "x => 0.97 @[13]", true),
+            // Three dots stand for any lines.
+            ("a\n...\nb\n", "a\nb\n", true),
+            ("a\n...\nb\n", "a\n1\n2\nb\n", true),
+            ("...\nb\n", "a\nb", true),
+            ("a\n...\nb\n", "a\n1\n2\n", false),
+            ("a\n...\n", "b\na\n", false),
+            // Counts may differ by chance alone.
+            ("  300 200\n  100 500\n", "    268 200\n    132 500\n", true),
+            ("  300 200\n  100 500\n", "    200 200\n    200 500\n", false),
+            ("  300 200\n  100 500\n", "    300 200\n    99 500\n", false),
+            ("  300 200\n  100 500\n", "    400 200\n", false),
+            ("    400 200\n", "    399 200\n      1 500\n", false),
+        ] {
+            assert_eq!(compare(shown, printed).is_ok(), alike, "{shown:?} against {printed:?}");
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! Clients that count every request while a release comes or goes: none may be lost.
 
-use std::fmt::Display;
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::{self, DEADLINE};
+use crate::common::{self, Answer, DEADLINE};
 
 /// So many answers at least make a rollout's count.
 const ENOUGH: usize = 2000;
@@ -33,9 +33,11 @@ pub struct Load {
     count: Arc<Count>,
 }
 
-/// What the clients have counted so far.
+/// Where the service is, and what the clients have counted so far.
 struct Count {
-    target: Target,
+    address: SocketAddr,
+    host: String,
+    path: String,
     over: AtomicBool,
     answered: AtomicUsize,
     lost: Mutex<Vec<String>>,
@@ -45,8 +47,13 @@ struct Count {
 
 impl Load {
     pub fn on(url: &str) -> Load {
+        let rest = url.strip_prefix("http://").expect("a URL");
+        let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let mut addresses = host.to_socket_addrs().expect("the URL has an address");
         let count = Arc::new(Count {
-            target: Target::of(url),
+            address: addresses.next().expect("the address is known"),
+            host: host.to_owned(),
+            path: format!("{prefix}/v1/appinfo"),
             over: AtomicBool::default(),
             answered: AtomicUsize::default(),
             lost: Mutex::default(),
@@ -89,16 +96,15 @@ impl Count {
     fn requests(&self, connection: &str) {
         let mut kept = None;
         while !self.over.load(Ordering::Relaxed) {
-            let stream = kept.take().map_or_else(|| self.target.connect(0, DEADLINE), Ok);
-            match stream.and_then(|stream| self.target.ask(stream, connection)) {
+            match self.ask(kept.take(), connection) {
                 Ok(stream) => {
                     kept = stream;
                     self.answered.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(why) => {
                     let (line, since) = *self.step.lock().unwrap();
-                    let (now, later) = (SystemTime::now(), since.elapsed());
-                    let now = httpdate::fmt_http_date(now);
+                    let (now, later) =
+                        (httpdate::fmt_http_date(SystemTime::now()), since.elapsed());
                     let lost = format!("{now}, {later:.3?} into the step of line {line}: {why}");
                     self.lost.lock().unwrap().push(lost);
                 }
@@ -106,64 +112,41 @@ impl Count {
             thread::sleep(PAUSE);
         }
     }
-}
 
-/// Where the service is, and what it is asked.
-struct Target {
-    address: SocketAddr,
-    host: String,
-    path: String,
-}
-
-impl Target {
-    fn of(url: &str) -> Target {
-        let rest = url.strip_prefix("http://").expect("a URL");
-        let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let mut addresses = host.to_socket_addrs().expect("the URL has an address");
-        let address = addresses.next().expect("the address is known");
-        Target { address, host: host.to_owned(), path: format!("{prefix}/v1/appinfo") }
-    }
-
-    /// A connection, from any port that is free if `from` is 0. An error names the port.
-    fn connect(&self, from: u16, patience: Duration) -> Result<TcpStream, String> {
-        let (to, domain) = (self.address.into(), Domain::for_address(self.address));
-        let socket = Socket::new(domain, Type::STREAM, None).map_err(|error| error.to_string())?;
-        let any: IpAddr = match self.address {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    /// Sends a request, on the connection that was kept or a new one, and reads its answer; the
+    /// connection comes back if it may be kept. An error says in which stage the request was lost,
+    /// and from which port of this machine.
+    fn ask(&self, kept: Option<TcpStream>, how: &str) -> Result<Option<TcpStream>, String> {
+        let Count { host, path, .. } = self;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {how}\r\n\r\n");
+        let is_new = kept.is_none();
+        let new = || Socket::new(Domain::for_address(self.address), Type::STREAM, None);
+        let mut stream = kept.unwrap_or_else(|| new().expect("a descriptor is left").into());
+        let mut stage = "connect";
+        let mut attempt = || -> io::Result<Answer> {
+            if is_new {
+                SockRef::from(&stream).connect_timeout(&self.address.into(), DEADLINE)?;
+                stream.set_read_timeout(Some(DEADLINE))?;
+                stream.set_write_timeout(Some(DEADLINE))?;
+            }
+            stage = "send";
+            stream.write_all(request.as_bytes())?;
+            stage = "receive";
+            common::read_answer(&mut stream, false)
         };
-        let bound =
-            if from == 0 { Ok(()) } else { socket.bind(&SocketAddr::new(any, from).into()) };
-        let connected = bound.and_then(|()| socket.connect_timeout(&to, patience));
-        let stream = TcpStream::from(socket);
-        connected.map_err(|error| lost("connect", &stream, error))?;
-        stream.set_read_timeout(Some(DEADLINE)).expect("it is no 0");
-        stream.set_write_timeout(Some(DEADLINE)).expect("it is no 0");
-        Ok(stream)
+        let why = match attempt() {
+            // The broken canary's error is an answer: the tutorial expects it.
+            Ok(answer)
+                if answer.status == 200 || answer.text().contains("something went wrong") =>
+            {
+                return Ok((answer.header("connection") != Some("close")).then_some(stream));
+            }
+            Ok(answer) => format!("{} {}", answer.status, answer.text()),
+            Err(error) => error.to_string(),
+        };
+        let port = stream.local_addr().map_or(0, |address| address.port());
+        Err(format!("{stage}, from local port {port}: {why}"))
     }
-
-    /// Sends a request and reads its answer; the connection comes back if it may be kept. An error
-    /// says in which stage the request was lost.
-    fn ask(&self, mut stream: TcpStream, connection: &str) -> Result<Option<TcpStream>, String> {
-        let Target { host, path, .. } = self;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {connection}\r\n\r\n");
-        let sent = stream.write_all(request.as_bytes());
-        sent.map_err(|error| lost("send", &stream, error))?;
-        let answer = common::read_answer(&mut stream, false);
-        let answer = answer.map_err(|error| lost("receive", &stream, error))?;
-        // The broken canary's error is an answer: the tutorial expects it.
-        if answer.status == 200 || answer.text().contains("something went wrong") {
-            return Ok((answer.header("connection") != Some("close")).then_some(stream));
-        }
-        Err(lost("receive", &stream, format!("{} {}", answer.status, answer.text())))
-    }
-}
-
-/// How a request was lost, and from which port of this machine.
-fn lost(stage: &str, stream: &TcpStream, why: impl Display) -> String {
-    let port = stream.local_addr().map_or(0, |address| address.port());
-    format!("{stage}, from local port {port}: {why}")
 }
 
 /// Asks a URL that may not be ready for its first client, in a way that leaves nothing behind.
@@ -173,9 +156,12 @@ fn lost(stage: &str, stream: &TcpStream, why: impl Display) -> String {
 /// to get the same port at its own end is refused as well. So this one's come from ports that no
 /// client is given: Linux gives those from 32768 on, macOS from 49152; NodePorts are from 30000 on.
 pub fn ask_first(url: &str) -> Result<(), String> {
-    let target = Target::of(url);
-    let stream = target.connect(fastrand::u16(20_000..30_000), Duration::from_secs(5))?;
-    target.ask(stream, "close").map(drop)
+    let port = fastrand::u16(20_000..30_000).to_string();
+    let mut curl = Command::new("curl");
+    curl.args(["-sSf", "--max-time", "5", "--local-port", &port]).arg(format!("{url}/v1/appinfo"));
+    let asked = curl.output().expect("curl runs");
+    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
+    asked.status.success().then_some(()).ok_or(said)
 }
 
 #[cfg(test)]

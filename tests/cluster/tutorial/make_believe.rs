@@ -7,25 +7,24 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tiny_http::{Header, Request, Response, Server};
 
-use super::api::{Request, discovery, failure, merge, table};
+use super::api::{discovery, failure, merge, table};
 use super::namespace::Access;
-use crate::common::{self, Folder, pod::Pod, service::Service};
-use crate::pod;
+use crate::common::{self, Folder, SIGTERM, pod::Pod, service::Service};
+use crate::pod::{self, text};
 
 /// How long after its end began a pod still gets connections: the moment that the program's
 /// drain is for.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
 
-/// How long after somebody first asks a node for a new Service it still refuses, since kube-proxy
-/// has not programmed the port yet.
-const PROGRAMMING: Duration = Duration::from_secs(1);
+/// Where no time passes.
+const NOW: &str = "2026-11-22T00:00:00Z";
 
 /// The running cluster.
 #[derive(Clone)]
@@ -38,18 +37,18 @@ pub struct Cluster {
 struct State {
     /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
     objects: BTreeMap<String, Value>,
-    /// What runs, by the paths of the pods, and whether it gets connections.
-    pods: BTreeMap<String, (Pod, bool)>,
-    /// What deals them out, once it is programmed.
+    /// What gets connections, by the paths of the pods.
+    pods: BTreeMap<String, Pod>,
+    /// How many pods there have been.
+    started: usize,
+    /// What deals out the connections, once the node's port is programmed.
     service: Option<Service>,
-    /// The ports of the clients that a node has refused.
-    refused: Vec<u16>,
 }
 
 impl Cluster {
     pub fn start() -> Cluster {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-        let address = listener.local_addr().expect("it is bound");
+        let server = Server::http("127.0.0.1:0").expect("there is a free port");
+        let address = server.server_addr().to_ip().expect("it has an address");
         let cluster = Cluster { address, state: Arc::default() };
         let node = json!({
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
@@ -57,12 +56,7 @@ impl Cluster {
         });
         cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
         let api = cluster.clone();
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let api = api.clone();
-                thread::spawn(move || api.answer(Request::read(client.expect("a connection"))));
-            }
-        });
+        thread::spawn(move || server.incoming_requests().for_each(|request| api.answer(request)));
         cluster
     }
 
@@ -83,7 +77,10 @@ impl Cluster {
         });
         let kubectl = format!(
             "#!/usr/bin/env bash\n\
-             [ \"$1\" != port-forward ] || exec curl -sN \"http://{}/port-forward/$2/$3\"\n\
+             if [ \"$1\" = port-forward ]; then\n\
+                 curl -s \"http://{}/port-forward/$2/$3\"\n\
+                 exec tail -f /dev/null\n\
+             fi\n\
              PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
             self.address
         );
@@ -97,76 +94,66 @@ impl Cluster {
         }
     }
 
-    /// How many connections to a node were refused, and how many of them from a port that another
-    /// client may get later: a real node's conntrack would have that one refused as well.
-    pub fn refused(&self) -> (usize, usize) {
-        let refused = &self.state().refused;
-        (refused.len(), refused.iter().filter(|port| **port >= 30_000).count())
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no request panics while it holds the state")
+        self.state.lock().expect("nothing panics while it holds the state")
     }
 
     /// Answers a request to the API.
-    fn answer(&self, request: Request) {
-        if let Some(rest) = request.path.strip_prefix("/port-forward/") {
-            let (pod, ports) = rest.split_once('/').expect("kubectl was told a pod and its ports");
-            return self.forward_port(&request, pod, ports);
-        }
-        if let Some((_, path)) = request.path.split_once("/services/appinfo:http/proxy") {
+    fn answer(&self, mut request: Request) {
+        let body = serde_json::from_reader(request.as_reader()).unwrap_or_default();
+        let url = request.url().replace("%3D", "=").replace("%2C", ",");
+        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+        let (status, text) = if let Some(rest) = path.strip_prefix("/port-forward/") {
+            (200, self.forward_port(rest))
+        } else if let Some((_, path)) = path.split_once("/services/appinfo:http/proxy") {
             let service = self.state().service.as_ref().expect("there is one").address;
             let answer = common::get(service, path);
-            return request.respond(answer.status, answer.text());
-        }
-        if request.parameter("watch").is_some() {
-            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell, and a
-            // list has to come before it.
-            return match request.parameter("sendInitialEvents") {
-                Some(_) => request.respond(422, &failure(422, "Invalid")),
-                None => request.respond_without_end(""),
+            (answer.status, answer.text().to_owned())
+        } else if query.contains("sendInitialEvents=") {
+            (422, failure(422, "Invalid").to_string())
+        } else if query.contains("watch=") || path == "/openapi/v2" {
+            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell. And
+            // before 1.27 kubectl checks objects itself, by these schemas (protobuf): it has none.
+            (200, String::new())
+        } else {
+            let answer = match request.method().as_str() {
+                "GET" => self.get(path, query),
+                "POST" => Some(self.create(path, body)),
+                "PATCH" => self.patch(path, &body),
+                "DELETE" => self.delete(path),
+                other => panic!("no kubectl command of the tutorial sends {other} {path}"),
             };
-        }
-        if request.path == "/openapi/v2" {
-            // Before 1.27 kubectl checks objects itself, by these schemas (protobuf): it has none.
-            return request.respond(200, "");
-        }
-        let path = request.path.as_str();
-        let answer = match request.method.as_str() {
-            "GET" => self.get(&request),
-            "POST" => Some(self.create(path, request.body.clone())),
-            "PATCH" => self.patch(path, &request.body),
-            "DELETE" => self.delete(path),
-            other => panic!("no kubectl command of the tutorial sends {other} {path}"),
+            let as_table = |header: &Header| header.value.as_str().contains("as=Table");
+            match answer {
+                Some(it) if request.headers().iter().any(as_table) => (200, table(&it).to_string()),
+                Some(it) => (200, it.to_string()),
+                None => (404, failure(404, "NotFound").to_string()),
+            }
         };
-        match answer {
-            Some(answer) if request.as_table => request.respond(200, &table(&answer).to_string()),
-            Some(answer) => request.respond(200, &answer.to_string()),
-            None => request.respond(404, &failure(404, "NotFound")),
-        }
+        let json: Header = "Content-Type: application/json".parse().expect("it is a header");
+        let response = Response::from_string(text).with_status_code(status).with_header(json);
+        // kubectl may have ended meanwhile.
+        let _ = request.respond(response);
     }
 
     /// An object, a list of objects, or what the API says about itself.
-    fn get(&self, request: &Request) -> Option<Value> {
-        let path = request.path.as_str();
-        if let Some(discovery) = discovery(path) {
-            return Some(discovery);
-        }
+    fn get(&self, path: &str, query: &str) -> Option<Value> {
         let state = self.state();
-        if let Some(object) = state.objects.get(path) {
-            return Some(object.clone());
+        if let Some(answer) = discovery(path).or_else(|| state.objects.get(path).cloned()) {
+            return Some(answer);
         }
         let (_, resource) = path.rsplit_once('/')?;
         if !["services", "deployments", "pods", "nodes", "namespaces"].contains(&resource) {
             return None;
         }
-        let labels = request.parameter("labelSelector").unwrap_or_default();
-        let name = request.parameter("fieldSelector").unwrap_or_default();
-        let name = name.strip_prefix("metadata.name=");
+        let parameter = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        let selector = parameter("labelSelector=").unwrap_or_default();
+        let selector: Value =
+            selector.split(',').filter_map(|label| label.split_once('=')).collect();
+        let name = parameter("fieldSelector=metadata.name=");
         let items = state.objects.iter().filter(|(other, object)| {
-            let mut labels = labels.split(',').filter_map(|label| label.split_once('='));
             other.rsplit_once('/').is_some_and(|(collection, _)| collection == path)
-                && labels.all(|(key, value)| object["metadata"]["labels"][key] == value)
+                && selects(&selector, object)
                 && name.is_none_or(|name| object["metadata"]["name"] == name)
         });
         let items: Vec<_> = items.map(|(_, object)| object).collect();
@@ -175,19 +162,16 @@ impl Cluster {
     }
 
     fn create(&self, collection: &str, mut object: Value) -> Value {
-        let name = object["metadata"]["name"].as_str().expect("it has a name").to_owned();
-        let path = format!("{collection}/{name}");
-        object["metadata"]["uid"] = json!(path);
-        object["metadata"]["resourceVersion"] = json!("1");
-        object["metadata"]["creationTimestamp"] = json!("2026-11-22T00:00:00Z");
-        if collection.ends_with("/services") {
+        let path = format!("{collection}/{}", text(&object["metadata"]["name"]));
+        let metadata =
+            json!({"uid": path, "resourceVersion": "1", "generation": 1, "creationTimestamp": NOW});
+        merge(&mut object["metadata"], &metadata);
+        if object["kind"] == "Service" {
             object["spec"]["clusterIP"] = json!("10.96.0.10");
             object["spec"]["ports"][0]["nodePort"] = json!(self.open_node_port());
         }
-        self.state().objects.insert(path.clone(), object.clone());
-        if collection.ends_with("/deployments") {
-            self.roll_out(&path);
-        }
+        self.state().objects.insert(path.clone(), object);
+        self.roll_out(&path);
         self.state().objects[&path].clone()
     }
 
@@ -195,137 +179,85 @@ impl Cluster {
     fn patch(&self, path: &str, patch: &Value) -> Option<Value> {
         if let Some(path) = path.strip_suffix("/scale") {
             let mut scaled = self.patch(path, patch)?;
-            scaled["apiVersion"] = json!("autoscaling/v1");
-            scaled["kind"] = json!("Scale");
+            merge(&mut scaled, &json!({"apiVersion": "autoscaling/v1", "kind": "Scale"}));
             return Some(scaled);
         }
-        let object = {
-            let mut state = self.state();
-            let object = state.objects.get_mut(path)?;
-            merge(object, patch);
-            let object = object.clone();
-            let labels = patch["metadata"]["labels"].as_object();
-            for (key, value) in labels.into_iter().flatten() {
-                state.pods.get_mut(path)?.0.label(key, value.as_str()?);
-            }
-            object
-        };
-        if object["kind"] == "Deployment" {
-            self.roll_out(path);
+        let mut state = self.state();
+        merge(state.objects.get_mut(path)?, patch);
+        for (key, value) in patch["metadata"]["labels"].as_object().into_iter().flatten() {
+            state.pods.get_mut(path)?.label(key, text(value));
         }
-        Some(object)
+        drop(state);
+        self.roll_out(path);
+        self.state().objects.get(path).cloned()
     }
 
     /// Deletes an object; with a Deployment its pods, with a namespace all that is in it.
     fn delete(&self, path: &str) -> Option<Value> {
-        self.state().objects.remove(path)?;
-        for pod in self.pods_of(path) {
-            self.end(&pod);
+        let mut state = self.state();
+        let object = state.objects.remove(path)?;
+        for pod in state.pods_of(&object) {
+            self.end(&mut state, pod);
         }
         let within = format!("{path}/");
-        self.state().objects.retain(|other, _| !other.starts_with(&within));
-        self.state().pods.retain(|other, _| !other.starts_with(&within));
+        state.objects.retain(|other, _| !other.starts_with(&within));
+        state.pods.retain(|other, _| !other.starts_with(&within));
         Some(json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
     }
 
-    /// Starts as many pods of the Deployment's template as it wants, each before one of another
-    /// template is ended: `maxUnavailable: 0`.
+    /// If it is a Deployment, starts as many pods of its template as it wants, each before one of
+    /// another template is ended: `maxUnavailable: 0`.
     fn roll_out(&self, path: &str) {
-        let deployment = self.state().objects[path].clone();
+        let mut state = self.state();
+        let deployment = state.objects[path].clone();
+        let Some(replicas) = deployment["spec"]["replicas"].as_u64() else { return };
         let template = &deployment["spec"]["template"];
-        let hash = pod_template_hash(template);
-        let replicas = deployment["spec"]["replicas"].as_u64().expect("it is a number");
-        let (new, mut old): (Vec<_>, Vec<_>) = self.pods_of(path).into_iter().partition(|pod| {
-            self.state().objects[pod]["metadata"]["labels"]["pod-template-hash"] == hash.as_str()
-        });
+        // So that its pods can be told from older ones. Digits come before `canary`, as on the
+        // page.
+        let mut hasher = DefaultHasher::new();
+        template.to_string().hash(&mut hasher);
+        let hash = format!("{:010}", hasher.finish() % 10_000_000_000);
+        let is_new = |pod: &String| pod.contains(&format!("-{hash}-"));
+        let (new, mut old): (Vec<_>, Vec<_>) =
+            state.pods_of(&deployment).into_iter().partition(is_new);
         for _ in new.len() as u64..replicas {
-            self.start_pod(path, &deployment, &hash);
+            state.start_pod(&deployment, &hash);
             if let Some(pod) = old.pop() {
-                self.end(&pod);
+                self.end(&mut state, pod);
             }
         }
         let status = json!({
             "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas,
             "readyReplicas": replicas, "availableReplicas": replicas,
         });
-        let mut state = self.state();
-        let deployment = state.objects.get_mut(path).expect("it is there");
-        deployment["status"] = status;
-        deployment["metadata"]["generation"] = json!(1);
-    }
-
-    fn start_pod(&self, owner: &str, deployment: &Value, hash: &str) {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name =
-            format!("{}-{hash}-{number:05}", deployment["metadata"]["name"].as_str().unwrap());
-        let (namespace, _) = owner.split_once("/deployments/").expect("it is a Deployment");
-        let namespace = namespace.rsplit_once('/').expect("it is in a namespace").1;
-
-        let mut pod = deployment["spec"]["template"].clone();
-        pod["apiVersion"] = json!("v1");
-        pod["kind"] = json!("Pod");
-        pod["metadata"]["name"] = json!(name);
-        pod["metadata"]["namespace"] = json!(namespace);
-        pod["metadata"]["labels"]["pod-template-hash"] = json!(hash);
-        pod["metadata"]["ownerReferences"] =
-            json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": owner, "uid": owner}]);
-        let process = pod::start(&pod);
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-        let mut state = self.state();
-        state.objects.insert(path.clone(), pod);
-        state.pods.insert(path, (process, true));
-        state.deal();
+        state.objects.get_mut(path).expect("it is there")["status"] = status;
     }
 
     /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
-    fn end(&self, pod: &str) {
-        let (cluster, path) = (self.clone(), pod.to_owned());
-        let mut state = self.state();
-        state.objects.get_mut(pod).expect("it is there")["metadata"]["deletionTimestamp"] =
-            json!("2026-11-22T00:00:00Z");
-        state.pods[pod].0.appinfo.signal(15);
-        drop(state);
+    fn end(&self, state: &mut State, path: String) {
+        let object = state.objects.get_mut(&path).expect("it is there");
+        object["metadata"]["deletionTimestamp"] = json!(NOW);
+        state.pods[&path].appinfo.signal(SIGTERM);
+        let cluster = self.clone();
         thread::spawn(move || {
             thread::sleep(ENDPOINTS_LAG);
-            cluster.state().pods.entry(path.clone()).and_modify(|(_, endpoint)| *endpoint = false);
+            let pod = cluster.state().pods.remove(&path);
             cluster.state().deal();
-            common::eventually("an ended pod is gone", || {
-                match cluster.state().pods.get_mut(&path) {
-                    Some((pod, _)) => (!pod.appinfo.is_alive()).then_some(()),
-                    None => Some(()),
-                }
-            });
-            let mut state = cluster.state();
-            state.objects.remove(&path);
-            state.pods.remove(&path);
+            pod.map(|mut pod| pod.appinfo.wait());
+            cluster.state().objects.remove(&path);
         });
     }
 
-    /// The paths of a Deployment's pods that are not about to end.
-    fn pods_of(&self, deployment: &str) -> Vec<String> {
-        let state = self.state();
-        let pods = state.objects.iter().filter(|(_, object)| {
-            let metadata = &object["metadata"];
-            metadata["ownerReferences"][0]["uid"] == deployment
-                && metadata["deletionTimestamp"].is_null()
-        });
-        pods.map(|(path, _)| path.clone()).collect()
-    }
-
-    /// Opens a port of the node for the Service. It is refused until it is programmed.
+    /// Opens a port of the node for the Service. It is refused until somebody has asked, since
+    /// kube-proxy has not programmed it yet.
     fn open_node_port(&self) -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cluster = self.clone();
         thread::spawn(move || {
-            let mut first = None;
-            while let Ok((_refused, client)) = listener.accept() {
-                cluster.state().refused.push(client.port());
-                if first.get_or_insert_with(Instant::now).elapsed() > PROGRAMMING {
-                    break;
-                }
-            }
+            let (_refused, client) = listener.accept().expect("somebody asks");
+            // A real node would have a later client from that port refused as well.
+            assert!(client.port() < 30_000, "the first to ask is from a port that others may get");
             let mut state = cluster.state();
             state.service = Some(Service::at(listener, "", None));
             state.deal();
@@ -333,39 +265,58 @@ impl Cluster {
         port
     }
 
-    /// `kubectl port-forward POD LOCAL:REMOTE`; says what kubectl says and never ends.
-    fn forward_port(&self, request: &Request, pod: &str, ports: &str) {
+    /// `kubectl port-forward POD LOCAL:REMOTE`, told as `POD/LOCAL:REMOTE`; what kubectl says.
+    fn forward_port(&self, told: &str) -> String {
+        let (pod, ports) = told.split_once('/').expect("a pod and its ports");
         let (local, remote) = ports.split_once(':').expect("two ports");
         let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
-        let state = self.state();
-        Service::at(
-            listener,
-            "",
-            state.pods.values().map(|(it, _)| it).filter(|it| it.name == pod),
-        );
-        drop(state);
-        let says = format!("Forwarding from 127.0.0.1:{local} -> {remote}\n");
-        request.respond_without_end(&says);
+        Service::at(listener, "", self.state().pods.values().filter(|it| it.name == pod));
+        format!("Forwarding from 127.0.0.1:{local} -> {remote}\n")
     }
 }
 
 impl State {
+    fn start_pod(&mut self, deployment: &Value, hash: &str) {
+        self.started += 1;
+        let owner = &deployment["metadata"];
+        let name = format!("{}-{hash}-{:05}", text(&owner["name"]), self.started);
+        let namespace = text(&owner["namespace"]);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let mut pod = deployment["spec"]["template"].clone();
+        let labels = json!({"pod-template-hash": hash});
+        let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
+        let more = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata});
+        merge(&mut pod, &more);
+        self.pods.insert(path.clone(), pod::start(&pod));
+        self.objects.insert(path, pod);
+        self.deal();
+    }
+
+    /// The paths of a Deployment's pods that are not about to end.
+    fn pods_of(&self, deployment: &Value) -> Vec<String> {
+        let selector = &deployment["spec"]["selector"]["matchLabels"];
+        let pods = self.pods.keys().filter(|path| {
+            let pod = &self.objects[*path];
+            pod["metadata"]["deletionTimestamp"].is_null()
+                && !selector.is_null()
+                && selects(selector, pod)
+        });
+        pods.cloned().collect()
+    }
+
     /// Lets the Service deal out connections to the pods that its selector matches.
     fn deal(&self) {
         let object = self.objects.values().find(|object| object["kind"] == "Service");
         let (Some(service), Some(object)) = (&self.service, object) else { return };
-        let selector = object["spec"]["selector"].as_object().expect("it selects");
-        let endpoints = self.pods.iter().filter(|(path, (_, endpoint))| {
-            let labels = &self.objects[*path]["metadata"]["labels"];
-            *endpoint && selector.iter().all(|(key, value)| labels[key] == *value)
-        });
-        service.set_pods(endpoints.map(|(_, (pod, _))| pod));
+        let pods = self.pods.iter();
+        let endpoints =
+            pods.filter(|(path, _)| selects(&object["spec"]["selector"], &self.objects[*path]));
+        service.set_pods(endpoints.map(|(_, pod)| pod));
     }
 }
 
-/// What Kubernetes calls a Deployment's template, so that its pods can be told from older ones.
-fn pod_template_hash(template: &Value) -> String {
-    let mut hasher = DefaultHasher::new();
-    template.to_string().hash(&mut hasher);
-    format!("{:010x}", hasher.finish() & 0xff_ffff_ffff)
+/// Whether an object has all labels of a selector.
+fn selects(selector: &Value, object: &Value) -> bool {
+    let mut labels = selector.as_object().into_iter().flatten();
+    labels.all(|(key, value)| object["metadata"]["labels"][key] == *value)
 }

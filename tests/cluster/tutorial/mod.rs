@@ -8,7 +8,7 @@
 //!   `not run: WHY` (only checked), `background: NAME` (left running, until `stop: NAME`), `soon`
 //!   (repeated until it prints what is shown), `aside` (the variables that it sets are
 //!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
-//!   `load: off` two clients count every request, and none may fail.
+//!   `load: off` clients count every request, and none may fail.
 //!
 //! Always: everything that the pages name is looked up, and the tutorial is run by the real
 //! kubectl on a make-believe cluster, in which real appinfo processes are the pods.
@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use self::readme::{Item, Step};
-use crate::common::{self, Start, repository};
+use crate::common::{self, Appinfo, Start, repository};
 use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
@@ -44,7 +44,7 @@ fn steps() -> Vec<Step> {
 }
 
 /// What the pattern's group matches in `text`, wherever it does.
-fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
+pub fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(pattern).expect("the pattern is right");
     pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
 }
@@ -61,39 +61,39 @@ fn every_block_is_one_that_bash_can_read_and_every_output_follows_its_commands()
 
 /// Whether it stands in a command that is run, in one that is not, or in the prose.
 #[test]
-fn everything_that_the_page_names_exists() {
-    let page = readme::text();
-    let named_by_the_page = |what: &str, pattern: &str, exists: &dyn Fn(&str) -> bool| {
-        let names = matches(pattern, &page);
-        assert!(!names.is_empty(), "the page names no {what}");
-        let absent: Vec<_> = names.iter().filter(|name| !exists(name)).collect();
-        assert_eq!(absent, [""; 0], "{what}: what the pages name does not exist");
-    };
-    let one_of = |known: BTreeSet<String>| move |name: &str| known.contains(name);
-
-    let objects = one_of(all().iter().map(id).collect());
-    named_by_the_page("object", r"\b((?:deployment|service)/[a-z-]+)\b", &objects);
-    let labels = one_of(told("/spec/template/metadata/labels/"));
-    named_by_the_page("label to ask for", r" -l (\w+=\w+)", &labels);
-    let written = |label: &str| labels(&label.replace(": ", "="));
-    named_by_the_page("label", r"`((?:app|release|canary): \w+)`", &written);
-    let containers = one_of(told("/spec/template/spec/containers/name="));
-    named_by_the_page("container", r"(?:--container=| )([\w-]+)(?:=localhost/| \\)", &containers);
-    let images = one_of(told("/spec/template/spec/containers/image="));
-    named_by_the_page("image", r"\b(localhost/appinfo:\d+)", &images);
-    named_by_the_page("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", &one_of(rules()));
-    let metric = r"`((?:http|appinfo|process)_\w+(?:\{[a-z,]+\})?)`";
-    named_by_the_page("metric", metric, &one_of(metrics()));
-    let file = r"[ `(\x22]((?:manifests|src|tests|\.ci)/[\w./-]*)";
-    named_by_the_page("file", file, &|file| repository().join(file).exists());
+fn everything_that_the_pages_name_exists() {
+    let pages = readme::text();
     let appinfo = Start::new().spawn();
-    let path = r"(?:\$URL|localhost:8080)(/[a-z0-9/]*)";
-    named_by_the_page("path", path, &|path| appinfo.get(path).status != 404);
-    let settings = one_of(matches(r"\[(APPINFO_\w+)[;,]", &help()));
+    let path = r"(?:\$URL|localhost:8080|\n\| `)(/[a-z0-9/]*)";
+    let mut paths = matches(path, &pages);
+    paths.retain(|path| appinfo.get(path).status == 200);
+    let file = r"[ `(\x22]((?:manifests|src|tests|\.ci)/[\w./-]*)";
+    let mut files = matches(file, &pages);
+    files.retain(|file| repository().join(file).exists());
+    let labels = told("/spec/template/metadata/labels/");
+    let written = labels.iter().map(|label| label.replace('=', ": ")).collect();
+    let settings = matches(r"\[(APPINFO_\w+)[;,]", &help());
     let setting = r"(?:kubectl set env .* | -e )(APPINFO_[A-Z_]+)(?:=\w|-)";
-    named_by_the_page("setting", setting, &settings);
+    let container = r"(?:--container=| )([\w-]+)(?:=localhost/| \\)";
+    for (what, pattern, known) in [
+        ("object", r"\b((?:deployment|service)/[a-z-]+)\b", all().iter().map(id).collect()),
+        ("label", r"`((?:app|release|canary): \w+)`", written),
+        ("label to ask for", r" -l (\w+=\w+)", labels),
+        ("container", container, told("/spec/template/spec/containers/name=")),
+        ("image", r"\b(localhost/appinfo:\d+)", told("/spec/template/spec/containers/image=")),
+        ("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", rules()),
+        ("metric", r"`((?:http|appinfo|process)_\w+(?:\{[a-z,]+\})?)`", metrics(&appinfo)),
+        ("setting", setting, settings),
+        ("file", file, files),
+        ("path", path, paths),
+    ] {
+        let names = matches(pattern, &pages);
+        assert!(!names.is_empty(), "the pages name no {what}");
+        let absent: Vec<_> = names.difference(&known).collect();
+        assert_eq!(absent, [""; 0], "{what}: what the pages name does not exist");
+    }
     // A command that nothing runs here has to be one of these, at least.
-    for step in steps().iter().filter(|step| step.not_run) {
+    for step in steps().iter().filter(|step| step.is("not run")) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
         let known = ["cargo", "curl", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
         assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
@@ -109,16 +109,14 @@ fn rules() -> BTreeSet<String> {
 
 /// Every metric of the program, alone and with the labels that all its series have:
 /// `name{label,label}`.
-fn metrics() -> BTreeSet<String> {
-    let appinfo = Start::new().spawn();
-    appinfo.get("/v1/appinfo");
-    let text = appinfo.get("/metrics").text().to_owned();
-    let described = matches(r"(?m)^# TYPE (\w+)", &text).into_iter().flat_map(|name| {
-        let series = text.lines().find(|line| line.starts_with(&name)).expect("it has a series");
-        let labels = Regex::new(r#"(\w+)=""#).unwrap();
-        let labels = labels.captures_iter(series).map(|label| label[1].to_owned());
-        let labels: Vec<_> = labels.filter(|label| label != "le").collect();
-        [format!("{name}{{{}}}", labels.join(",")), name]
+fn metrics(appinfo: &Appinfo) -> BTreeSet<String> {
+    let metrics = appinfo.get("/metrics").text().to_owned();
+    // A histogram's series have one label more: `le`.
+    let values = Regex::new(r#"(,le)?="[^"]*""#).expect("the pattern is right");
+    let described = matches(r"(?m)^# TYPE (\w+)", &metrics).into_iter().flat_map(|name| {
+        let series = metrics.lines().find(|line| line.starts_with(&name)).expect("it has a series");
+        let labels = matches(r"\{(.*)\}", &values.replace_all(series, "")).pop_first();
+        [format!("{name}{{{}}}", labels.unwrap_or_default()), name]
     });
     described.collect()
 }
@@ -175,24 +173,17 @@ fn the_command_that_points_the_manifests_to_a_registry_does_so() {
     }
 }
 
-fn help() -> String {
-    let help = Start::new().args("--help").output();
-    String::from_utf8(help.stdout).unwrap()
+/// What the program says of itself, in one line.
+pub fn help() -> String {
+    let help = String::from_utf8(Start::new().args("--help").output().stdout).expect("UTF-8");
+    help.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[test]
 fn the_table_of_settings_is_what_the_help_says() {
-    let (help, rows) = (help(), readme::table("flag").concat().join(" "));
+    let rows = Vec::from_iter(matches(r"(?m)^(\| `--.*)", &readme::text())).join(" ");
     for names in ["(--[a-z][a-z-]+)", "(APPINFO_[A-Z_]+)"] {
-        assert_eq!(matches(names, &rows), matches(names, &help), "README.md against\n{help}");
-    }
-}
-
-#[test]
-fn the_table_of_endpoints_is_what_the_program_answers() {
-    let appinfo = Start::new().spawn();
-    for row in readme::table("path") {
-        assert_eq!(appinfo.get(&row[0]).status, 200, "{row:?}");
+        assert_eq!(matches(names, &rows), matches(names, &help()), "README.md against --help");
     }
 }
 
@@ -203,8 +194,7 @@ fn the_table_of_recipes_is_the_justfile() {
     }
     let summary = common::run(Command::new("just").arg("--summary").current_dir(repository()));
     let recipes: BTreeSet<_> = summary.split_whitespace().map(str::to_owned).collect();
-    let rows = readme::table("recipe").into_iter().map(|row| row[0].clone());
-    assert_eq!(matches(r"(?m)^just (\w+)", &rows.collect::<Vec<_>>().join("\n")), recipes);
+    assert_eq!(matches(r"(?m)^\| `just (\w+)", &readme::text()), recipes);
     let called = matches(r"(?m)(?:^|`)just ([a-z0-9]+)", &readme::text());
     assert!(called.is_subset(&recipes), "{called:?}");
 }
@@ -237,11 +227,7 @@ fn a_try_by_hand_prints_what_the_program_prints() {
 #[test]
 fn the_tutorial_runs_on_a_make_believe_cluster() {
     if common::have(&["bash", "curl", "kubectl"]) {
-        let cluster = make_believe::Cluster::start();
-        player::play(&cluster.access());
-        let (early, trapped) = cluster.refused();
-        assert!(early > 0, "the first to ask the node is refused, as on a real cluster");
-        assert_eq!(trapped, 0, "refused from a port that a later client may get");
+        player::play(&make_believe::Cluster::start().access());
     }
 }
 

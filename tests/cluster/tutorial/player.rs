@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
@@ -14,7 +14,7 @@ use super::likeness;
 use super::load::{self, Load};
 use super::namespace::{Access, Namespace};
 use super::readme::{self, Item, Step, TUTORIAL};
-use crate::common;
+use crate::common::{self, Lines};
 
 /// How long something that the tutorial promises for `soon` may take: an alert that waits for a
 /// minute has to fit in.
@@ -29,17 +29,15 @@ pub fn play(access: &Access) {
     let mut player = Player::new(access, &namespace);
     for item in readme::script(TUTORIAL) {
         match item {
-            Item::Step(step) => {
-                let left_out = step.not_run || step.outside_image && !access.outside_images;
-                if !left_out {
-                    player.step(&step);
-                }
-            }
+            Item::Step(step) if step.is("not run") => {}
+            Item::Step(step) if step.is("outside image") && !access.outside_images => {}
+            Item::Step(step) => player.step(&step),
             Item::Stop(name) => player.stop(&name),
             Item::Load(true) => player.load = Some(Load::on(&player.url())),
             Item::Load(false) => {
                 let load = player.load.take().expect("the load is on");
-                player.counted += load.off().unwrap_or_else(|lost| panic!("{lost}"));
+                let answered = load.off().unwrap_or_else(|lost| panic!("{lost}"));
+                eprintln!("\n{answered} requests counted, none lost");
             }
         }
     }
@@ -47,8 +45,6 @@ pub fn play(access: &Access) {
         player.load.is_none() && player.background.is_empty(),
         "the tutorial ends what it starts"
     );
-    let Player { steps, counted, start, .. } = player;
-    eprintln!("\n{steps} steps, {counted} requests counted, 0 lost, {:.0?}", start.elapsed());
 }
 
 struct Player<'a> {
@@ -60,9 +56,6 @@ struct Player<'a> {
     load: Option<Load>,
     /// Whether the Service's port on the node has answered.
     reached: bool,
-    start: Instant,
-    steps: usize,
-    counted: usize,
 }
 
 impl<'a> Player<'a> {
@@ -75,9 +68,6 @@ impl<'a> Player<'a> {
             background: HashMap::new(),
             load: None,
             reached: false,
-            start: Instant::now(),
-            steps: 0,
-            counted: 0,
         }
     }
 
@@ -85,7 +75,6 @@ impl<'a> Player<'a> {
         let start = Instant::now();
         let at = format!("{TUTORIAL}, line {}", step.line);
         eprintln!("\n{at}:\n{}", step.commands.trim_end());
-        self.steps += 1;
         if let Some(load) = &self.load {
             load.step(step.line);
         }
@@ -95,10 +84,10 @@ impl<'a> Player<'a> {
             self.reached = true;
         }
         let shows = format!("{at}: it prints what is shown");
-        if let Some(name) = &step.background {
+        if let Some(name) = step.background() {
             let background = self.start(step, &shows);
-            self.background.insert(name.clone(), background);
-        } else if step.soon {
+            self.background.insert(name.to_owned(), background);
+        } else if step.is("soon") {
             soon(&shows, || self.attempt(step));
         } else {
             self.attempt(step).unwrap_or_else(|why| panic!("{at}: {why}"));
@@ -126,15 +115,13 @@ impl<'a> Player<'a> {
 
     /// Starts what stays, and waits until it prints the first line shown, if one is.
     fn start(&self, step: &Step, shows: &str) -> Background {
-        let file = self.namespace.folder.path().join(format!("line-{}", step.line));
-        let output = File::create(&file).expect("the folder can be written");
         let mut bash = self.bash(step);
-        let child = bash.stdout(output).process_group(0).spawn().expect("bash starts");
+        let mut child = bash.stdout(Stdio::piped()).process_group(0).spawn().expect("bash starts");
+        let printed = Lines::of(child.stdout.take().expect("stdout is piped"));
         let background = Background(child);
         if let Some(first_line) = step.output.iter().flat_map(|output| output.lines()).next() {
             soon(shows, || {
-                let printed = std::fs::read_to_string(&file).unwrap_or_default();
-                let printed = self.as_shown(printed.lines().next().unwrap_or_default());
+                let printed = self.as_shown(&printed.all().into_iter().next().unwrap_or_default());
                 likeness::compare(first_line, &printed)
             });
         }
@@ -143,8 +130,8 @@ impl<'a> Player<'a> {
 
     /// The shell that types a step's commands. It knows the variables that earlier ones have set.
     fn bash(&self, step: &Step) -> Command {
-        let keep = step.background.is_none() && !step.aside;
-        let keep = if keep { "export -p >\"$VARIABLES\"" } else { "" };
+        let forget = step.is("background") || step.is("aside");
+        let keep = if forget { "" } else { "export -p >\"$VARIABLES\"" };
         let commands = self.localised(&step.commands);
         let script = format!("set -euo pipefail; source \"$VARIABLES\"; set -a\n{commands}{keep}");
         let mut bash = self.namespace.command("bash");
@@ -152,7 +139,7 @@ impl<'a> Player<'a> {
         bash
     }
 
-    /// the tutorial's commands with the ports and the node address that serve here.
+    /// The tutorial's commands with the ports and the node address that serve here.
     fn localised(&self, commands: &str) -> String {
         let [(_, forward), (_, proxy)] = &self.ports;
         let commands = commands
@@ -175,8 +162,8 @@ impl<'a> Player<'a> {
 
     /// The URL that the tutorial has arrived at.
     fn url(&self) -> String {
-        let commands = "printf %s \"$URL\"\n".to_owned();
-        common::run(&mut self.bash(&Step { commands, aside: true, ..Step::default() }))
+        let (commands, note) = ("printf %s \"$URL\"\n".to_owned(), "aside".to_owned());
+        common::run(&mut self.bash(&Step { commands, note, ..Step::default() }))
     }
 }
 

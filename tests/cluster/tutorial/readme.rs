@@ -27,16 +27,20 @@ pub struct Step {
     pub commands: String,
     /// What the page shows it to print.
     pub output: Option<String>,
-    /// Only checked, never run.
-    pub not_run: bool,
-    /// Needs an image of another registry.
-    pub outside_image: bool,
-    /// Repeated until it prints what is shown.
-    pub soon: bool,
-    /// What it sets is forgotten.
-    pub aside: bool,
-    /// Left running, under this name.
-    pub background: Option<String>,
+    /// How it is run: see the top of this folder's mod.rs.
+    pub note: String,
+}
+
+impl Step {
+    /// Whether its note says this of it.
+    pub fn is(&self, word: &str) -> bool {
+        self.note.split([':', ',']).any(|it| it.trim() == word)
+    }
+
+    /// The name under which it is left running.
+    pub fn background(&self) -> Option<&str> {
+        self.note.strip_prefix("background: ")
+    }
 }
 
 /// One page.
@@ -56,73 +60,47 @@ pub fn prose(text: &str) -> String {
     hidden.replace_all(text, "").into_owned()
 }
 
-/// The rows of the table whose header begins with this cell, each cut into its cells, without the
-/// backticks.
-pub fn table(first_header: &str) -> Vec<Vec<String>> {
-    let prose = prose(&text()).replace('`', "");
-    let (_, table) = prose.split_once(&format!("\n| {first_header} | ")).expect("it has the table");
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect();
-    rows.map(cells).collect()
-}
-
 /// The whole script of a page. Panics with the line where it breaks the rules.
 pub fn script(name: &str) -> Vec<Item> {
     let text = page(name);
     let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
     let blocks = Regex::new(block).expect("the pattern is right");
-    let (mut items, mut next) = (Vec::new(), Step::default());
+    let how = r"^(not run: .*|background: [a-z-]+|(soon|aside|outside image)(, (soon|aside))*)$";
+    let how = Regex::new(how).expect("the pattern is right");
+    let (mut items, mut note) = (Vec::new(), String::new());
     // Where the last block of commands ends.
     let mut commands_end = 0;
     for found in blocks.captures_iter(&text) {
         let place = found.get(0).expect("it is found").range();
         let line = text[..place.start].lines().count() + 1;
-        let [note, block] =
-            ["note", "block"].map(|name| found.name(name).map(|group| group.as_str().to_owned()));
-        if let Some(note) = note {
-            read_note(&note, &mut next, &mut items, line);
-        }
-        match found.name("language").map(|language| language.as_str()) {
-            Some("sh") => {
-                let commands = block.unwrap_or_default();
-                items.push(Item::Step(Step { line, commands, ..std::mem::take(&mut next) }));
+        let group = |name| found.name(name).map(|group| group.as_str());
+        let block = || group("block").unwrap_or_default().to_owned();
+        match (group("note"), group("language")) {
+            (Some("load: on"), _) => items.push(Item::Load(true)),
+            (Some("load: off"), _) => items.push(Item::Load(false)),
+            (Some(stop), _) if stop.starts_with("stop: ") => {
+                items.push(Item::Stop(stop["stop: ".len()..].to_owned()));
+            }
+            (Some(other), _) => {
+                assert!(how.is_match(other), "line {line}: what is a note that says {other:?}?");
+                assert_eq!(note, "", "line {line}: one note for a block");
+                other.clone_into(&mut note);
+            }
+            (None, Some("sh")) => {
+                let note = std::mem::take(&mut note);
+                items.push(Item::Step(Step { line, commands: block(), output: None, note }));
                 commands_end = place.end;
             }
-            Some("text") => {
-                assert!(
-                    text[commands_end..place.start].trim().is_empty(),
-                    "line {line}: an output follows its commands"
-                );
+            (None, Some("text")) => {
+                let between = text[commands_end..place.start].trim();
+                assert_eq!(between, "", "line {line}: an output follows its commands");
                 let Some(Item::Step(step)) = items.last_mut() else { unreachable!("just pushed") };
-                step.output = block;
+                step.output = Some(block());
             }
             // An excerpt of a manifest, a query to paste.
-            Some("yaml" | "promql") | None => {}
-            Some(other) => panic!("line {line}: what is a block of {other:?}?"),
+            (None, Some("yaml" | "promql" | "") | None) => {}
+            (None, Some(other)) => panic!("line {line}: what is a block of {other:?}?"),
         }
     }
     items
-}
-
-/// Takes a note: `stop` and `load` stand for themselves, the others speak of the next block.
-fn read_note(note: &str, next: &mut Step, items: &mut Vec<Item>, line: usize) {
-    match note.split_once(": ") {
-        Some(("not run", _why)) => next.not_run = true,
-        Some(("background", name)) => next.background = Some(name.to_owned()),
-        Some(("stop", name)) => items.push(Item::Stop(name.to_owned())),
-        Some(("load", "on")) => items.push(Item::Load(true)),
-        Some(("load", "off")) => items.push(Item::Load(false)),
-        _ => {
-            for word in note.split(", ") {
-                match word {
-                    "soon" => next.soon = true,
-                    "aside" => next.aside = true,
-                    "outside image" => next.outside_image = true,
-                    _ => panic!(
-                        "line {line}: the note {note:?} means nothing to tests/cluster/tutorial"
-                    ),
-                }
-            }
-        }
-    }
 }
