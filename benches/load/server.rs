@@ -99,9 +99,8 @@ impl Server {
     /// Starts it on a port that nothing used before, in a process group of its own, and waits for
     /// its first answer; one that is running already only answers.
     pub fn start(&self) -> Result<Running, String> {
-        let started = Instant::now();
-        let (address, child, pid) = match &self.kind {
-            Kind::Running(address, pid) => (*address, None, *pid),
+        let (started, address, child, pid) = match &self.kind {
+            Kind::Running(address, pid) => (Instant::now(), *address, None, *pid),
             Kind::Command(command, environment) => {
                 let address = free_address();
                 let port = address.port().to_string();
@@ -110,17 +109,20 @@ impl Server {
                         .map_err(|error| format!("{}: {error}", file.display()))?;
                 }
                 let words: Vec<_> = command.iter().map(|w| w.replace("{port}", &port)).collect();
-                let child = Command::new(&words[0])
+                let mut command = Command::new(&words[0]);
+                command
                     .args(&words[1..])
                     .envs(environment.iter().map(|(name, value)| (name, value)))
                     .stdin(Stdio::null())
                     .stdout(Stdio::null())
                     .stderr(Stdio::null())
-                    .process_group(0)
+                    .process_group(0);
+                let started = Instant::now();
+                let child = command
                     .spawn()
                     .map_err(|error| format!("{} does not start: {error}", self.name))?;
                 let pid = child.id();
-                (address, Some(child), Some(pid))
+                (started, address, Some(child), Some(pid))
             }
         };
         let url = format!("http://{address}{}", self.path);
