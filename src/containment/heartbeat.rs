@@ -106,8 +106,15 @@ impl Heartbeat {
     fn beat_on(&self, listener: impl AsFd) {
         let footprint = Footprint::open().ok();
         let threads = || footprint.as_ref().map_or(0, Footprint::threads);
-        let (mut silent_since, mut panics, mut hurried_until) = (None, 0, Instant::now());
+        let (mut silent_since, mut panics) = (None, 0);
+        let (mut is_sign, mut hurried_until) = (false, Instant::now());
         loop {
+            if Instant::now() < hurried_until {
+                sleep(if is_sign { HURRY } else { AFTERWARDS });
+            } else {
+                let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
+                sleep(BUSY);
+            }
             let before = threads();
             let beat = self.beat();
             if self.alive.swap(false, Ordering::Relaxed) {
@@ -125,15 +132,9 @@ impl Heartbeat {
             // connection that waited, and there are more of them. Or it has gone on to one that
             // was reset, and ended there, and there is no thread left for those behind.
             let panics_before = mem::replace(&mut panics, panics::count());
-            let is_sign = threads() > before || panics != panics_before;
+            is_sign = threads() > before || panics != panics_before;
             if is_sign {
                 hurried_until = Instant::now() + HURRIED;
-            }
-            if Instant::now() < hurried_until {
-                sleep(if is_sign { HURRY } else { AFTERWARDS });
-            } else {
-                let _ = poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST));
-                sleep(BUSY);
             }
         }
     }
