@@ -143,14 +143,22 @@ impl Listener {
     /// resets what waits in its queue. A client that is just connecting hears nothing yet, and is
     /// refused when it tries again.
     pub fn let_nobody_in(&self) {
-        // A filter of one instruction, which lets no byte of any packet pass (socket(7)).
+        // Of a TCP packet's flags, in its byte 13 (RFC 9293, 3.1), SYN is for those who are new: such
+        // packets are dropped, the others kept (socket(7), filter.txt in the kernel's documentation).
+        // What has been answered with SYN and ACK already may still come about.
         #[cfg(target_os = "linux")]
-        let _ = SockRef::from(&self.0).attach_filter(&[SockFilter::new(
-            libc::BPF_RET as u16 | libc::BPF_K as u16,
-            0,
-            0,
-            0,
-        )]);
+        {
+            use libc::{BPF_ABS, BPF_B, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET};
+            const SYN: u32 = 2;
+            let instruction =
+                |code: u32, is_so, else_, k| SockFilter::new(code as u16, is_so, else_, k);
+            let _ = SockRef::from(&self.0).attach_filter(&[
+                instruction(BPF_LD | BPF_B | BPF_ABS, 0, 0, 13),
+                instruction(BPF_JMP | BPF_JSET | BPF_K, 0, 1, SYN),
+                instruction(BPF_RET | BPF_K, 0, 0, 0),
+                instruction(BPF_RET | BPF_K, 0, 0, u32::MAX),
+            ]);
+        }
     }
 
     /// Whether a connection that has come about waits to be accepted.
