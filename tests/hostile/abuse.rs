@@ -397,7 +397,8 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     eventually("they are cut", || (Holdings::of(appinfo).files <= before.files + 6).then_some(()));
     drop(clients);
     // The library's queue keeps the memory of its longest moment.
-    attacked.was_unharmed(0, 16_000, 2);
+    // It may begin anew to give it back, once there is leisure for that.
+    attacked.was_unharmed(0, 16_000, 3);
 }
 
 #[test]
