@@ -158,18 +158,33 @@ fn every_link_leads_somewhere() {
     }
 }
 
+/// Runs the block that begins so, in a copy of the manifests and without a cluster; what it printed.
+fn try_out(start: &str, folder: &common::Folder) -> String {
+    let steps = steps();
+    let step = steps.iter().find(|step| step.commands.starts_with(start)).expect("it is there");
+    let folder = folder.path().display();
+    let commands = step.commands.replace("/tmp/", &format!("{folder}/"));
+    let copy = format!("cp -R manifests '{folder}' && cd '{folder}' && {commands}");
+    let mut bash = Command::new("bash");
+    common::run(bash.args(["-ec", &copy]).current_dir(repository()).env("KUBECONFIG", "/dev/null"))
+}
+
 #[test]
 fn the_command_that_points_the_manifests_to_a_registry_does_so() {
-    let steps = steps();
-    let sed = steps.iter().find(|step| step.commands.starts_with("sed ")).expect("it is there");
     let folder = common::Folder::new();
-    let copy =
-        format!("cp -R manifests '{0}' && cd '{0}' && {1}", folder.path().display(), sed.commands);
-    common::run(Command::new("bash").args(["-c", &copy]).current_dir(repository()));
+    try_out("sed ", &folder);
     for file in objects::all_files() {
         let file = folder.path().join(file.strip_prefix(repository()).expect("it is ours"));
         let text = std::fs::read_to_string(&file).expect("it was copied");
         assert!(!text.contains("image: localhost/"), "{}: {text}", file.display());
+    }
+}
+
+#[test]
+fn the_commands_that_take_the_rules_to_another_prometheus_find_all_of_them() {
+    if common::have(&["bash", "kubectl", "promtool"]) {
+        let said = try_out("kubectl patch --local", &common::Folder::new());
+        assert!(said.contains("SUCCESS: 5 rules found"), "{said}");
     }
 }
 
