@@ -33,7 +33,7 @@ const VARIABLE: &str = "APPINFO_FORMER_SELF";
 const SILENCE: u64 = 60;
 
 /// What has been accepted is usually answered in this time, and no client can do much more harm in it.
-pub const LAST_ANSWERS: Duration = Duration::from_millis(30);
+pub const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
 static REASON: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
