@@ -201,9 +201,15 @@ impl Start {
         appinfo
     }
 
-    /// Runs it to its end, as for a bad command line.
-    pub fn output(mut self) -> std::process::Output {
-        self.0.output().expect("the program runs")
+    /// Runs it to its end, as for a bad command line; whether it comes by itself shows in the status.
+    pub fn output(self) -> std::process::Output {
+        let started = self.to(Stdio::piped(), Stdio::piped()).spawn();
+        let (mut child, start) = (started.expect("the program starts"), Instant::now());
+        while child.try_wait().is_ok_and(|end| end.is_none()) && start.elapsed() < DEADLINE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill(); // Of no effect after its end.
+        child.wait_with_output().expect("the program runs")
     }
 }
 
