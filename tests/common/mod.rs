@@ -201,7 +201,7 @@ impl Start {
         appinfo
     }
 
-    /// Runs it to its end, as for a bad command line; whether it comes by itself shows in the status.
+    /// Runs it to its end, as for a bad command line; a killed one has not come to it by itself.
     pub fn output(self) -> std::process::Output {
         let started = self.to(Stdio::piped(), Stdio::piped()).spawn();
         let (mut child, start) = (started.expect("the program starts"), Instant::now());
