@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// The upper bound for anything that is sure to happen: generous, because machines are slow.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The request that most tests send as it is.
+pub const REQUEST: &[u8] = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
+
 pub const SIGINT: i32 = 2;
 pub const SIGTERM: i32 = 15;
 pub const SIGUSR2: i32 = 12;
@@ -97,6 +100,11 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Waits until that is true, and panics with `what` after [`DEADLINE`].
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually(what, || condition().then_some(()));
+}
+
 /// Runs a command to its end and returns what it printed on stdout; panics with all it printed
 /// when it fails.
 pub fn run(command: &mut Command) -> String {
@@ -118,10 +126,10 @@ pub fn signal(pid: i32, number: i32) {
 
 /// Waits until the program that listens there is not ready any more, as after SIGTERM.
 pub fn await_draining(address: SocketAddr) {
-    // A connection may be lost with a former self.
     let readyz = b"GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n";
-    let status = || Some(exchange(address, readyz).ok()?.status);
-    eventually("readiness is off", || (status()? == 503).then_some(()));
+    // A connection may be lost with a former self.
+    let is_off = || exchange(address, readyz).is_ok_and(|answer| answer.status == 503);
+    until("readiness is off", is_off);
 }
 
 /// How to start the program: [`Start::new`], then what differs from the default, then
@@ -154,6 +162,11 @@ impl Start {
         self
     }
 
+    /// Tells it the path of the labels file.
+    pub fn labels(self, path: impl AsRef<OsStr>) -> Start {
+        self.arg("--labels").arg(path)
+    }
+
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Start {
         self.0.env(name, value);
@@ -166,10 +179,16 @@ impl Start {
         self
     }
 
+    /// Where its standard output and error go, to be started by the caller.
+    pub fn to(mut self, stdout: impl Into<Stdio>, stderr: impl Into<Stdio>) -> Command {
+        self.0.stdout(stdout).stderr(stderr);
+        self.0
+    }
+
     /// Starts it and waits for its start line, which tells the port.
-    pub fn spawn(mut self) -> Appinfo {
-        self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = self.0.spawn().expect("the program starts");
+    pub fn spawn(self) -> Appinfo {
+        let started = self.to(Stdio::piped(), Stdio::piped()).spawn();
+        let mut child = started.expect("the program starts");
         let stdout = Lines::of(child.stdout.take().expect("stdout is piped"));
         let stderr = Lines::of(child.stderr.take().expect("stderr is piped"));
         let mut appinfo = Appinfo { child, address: SocketAddr::from(([0; 4], 0)), stdout, stderr };
@@ -182,14 +201,20 @@ impl Start {
         appinfo
     }
 
-    /// Runs it to its end, as for a bad command line.
-    pub fn output(mut self) -> std::process::Output {
-        self.0.output().expect("the program runs")
+    /// Runs it to its end, as for a bad command line; a killed one has not come to it by itself.
+    pub fn output(self) -> std::process::Output {
+        let started = self.to(Stdio::piped(), Stdio::piped()).spawn();
+        let (mut child, start) = (started.expect("the program starts"), Instant::now());
+        while child.try_wait().is_ok_and(|end| end.is_none()) && start.elapsed() < DEADLINE {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill(); // Of no effect after its end.
+        child.wait_with_output().expect("the program runs")
     }
 }
 
 /// The address in a start line, with the unspecified one turned into loopback.
-fn listening_address(line: &str) -> Option<SocketAddr> {
+pub fn listening_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening on ")?;
     let mut address: SocketAddr =
         rest.split([' ', ',']).next()?.parse().expect("the start line tells an address");
@@ -239,24 +264,22 @@ impl Appinfo {
         self.child.try_wait().expect("the child can be waited for").is_none()
     }
 
-    /// A figure from `/proc/PID/status`, such as `Threads` or `VmRSS` (kB).
-    pub fn status(&self, key: &str) -> u64 {
-        self.try_status(key).unwrap_or_else(|| panic!("/proc tells {key}"))
-    }
-
-    /// The same, where there may be no such figure for a moment.
-    pub fn try_status(&self, key: &str) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()))
-            .expect("the process is alive");
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-            .and_then(|value| value.split_whitespace().next()?.parse().ok())
+    /// What `/proc` tells of it: its threads, its open files, its memory.
+    #[cfg(target_os = "linux")]
+    pub fn process(&self) -> procfs::process::Process {
+        procfs::process::Process::new(self.pid()).expect("the process is alive")
     }
 
     /// How many files it holds open.
+    #[cfg(target_os = "linux")]
     pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("/proc tells").count()
+        self.process().fd_count().expect("/proc tells")
+    }
+
+    /// How many threads it has.
+    #[cfg(target_os = "linux")]
+    pub fn threads(&self) -> u64 {
+        self.process().status().expect("/proc tells").threads
     }
 }
 
@@ -323,6 +346,13 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The value of a series, if it is among these metrics.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let mut lines = self.text().lines();
+        let value = lines.find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        Some(value.parse().expect("a number"))
+    }
+
     /// The first answer in these bytes, its body ending where they end.
     pub fn parse(raw: &[u8]) -> Option<Answer> {
         let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
@@ -352,6 +382,13 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     stream.set_read_timeout(Some(DEADLINE))?;
     stream.set_write_timeout(Some(DEADLINE))?;
     Ok(stream)
+}
+
+/// A connection on which that has been sent.
+pub fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
+    let mut stream = connect(address).expect("it accepts");
+    stream.write_all(bytes.as_ref()).expect("it can be sent");
+    stream
 }
 
 /// Sends these bytes on a connection of their own and reads one answer to its end: until its

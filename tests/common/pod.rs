@@ -20,8 +20,8 @@ impl Pod {
         let labels = labels.iter().map(owned).collect();
         let volume = DownwardApi::with(file(&labels));
         let appinfo = start
-            .args(&format!("--variant {variant} --labels"))
-            .arg(volume.file())
+            .args(&format!("--variant {variant}"))
+            .labels(volume.file())
             .env("MY_POD_NAME", name)
             .env("MY_POD_NAMESPACE", "default")
             .spawn();

@@ -4,9 +4,9 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::common::Start;
 use crate::common::pod::{Pod, Release, STABLE};
 use crate::common::service::Service;
+use crate::common::{SIGTERM, Start};
 use crate::{Pace, Stop};
 
 /// How long the Service goes on sending requests to a pod that was told to stop. A cluster's nodes
@@ -38,7 +38,7 @@ impl Laptop<'_> {
     /// Ends a pod as a cluster does: it is told at once, the Service a moment later.
     pub fn end(&mut self, index: usize) -> Result<(), Stop> {
         let mut pod = self.pods.remove(index);
-        pod.appinfo.signal(15);
+        pod.appinfo.signal(SIGTERM);
         self.pace.wait(LAG)?;
         self.service.set_pods(&self.pods);
         self.pace.until(|| !pod.appinfo.is_alive())

@@ -2,8 +2,8 @@
 //! holds before and after.
 
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError::Timeout, Sender, channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ pub fn may_open(enough: u64) -> bool {
 
 /// A client that means well: one request after the other, each on a new connection.
 pub struct Bystander {
-    stop: Arc<AtomicBool>,
+    goes_home: Sender<()>,
     thread: JoinHandle<Served>,
 }
 
@@ -76,27 +76,25 @@ pub struct Served {
 impl Bystander {
     /// A client of the program at that address.
     pub fn of(address: SocketAddr) -> Bystander {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
+        let (goes_home, stays) = channel();
         let thread = thread::spawn(move || {
             let mut served = Served::default();
-            while !stopped.load(Ordering::Relaxed) {
+            while stays.recv_timeout(Duration::from_millis(5)) == Err(Timeout) {
                 let start = Instant::now();
                 let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
                 let answer = common::exchange(address, request);
                 served.requests += 1;
                 served.lost += u32::from(!answer.is_ok_and(|answer| answer.status == 200));
                 served.longest = served.longest.max(start.elapsed());
-                thread::sleep(Duration::from_millis(5));
             }
             served
         });
-        Bystander { stop, thread }
+        Bystander { goes_home, thread }
     }
 
     /// Lets it go home, and asks how it was served.
     pub fn was_served(self) -> Served {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.goes_home);
         self.thread.join().expect("the bystander does not panic")
     }
 }
@@ -143,11 +141,11 @@ pub struct Holdings {
 
 impl Holdings {
     pub fn of(appinfo: &Appinfo) -> Holdings {
+        let (threads, files) = (appinfo.threads(), appinfo.open_files() as u64);
         // In the middle of a renewal a process has hardly any memory.
-        let memory = || appinfo.try_status("VmRSS").filter(|memory| *memory > 256);
+        let memory = || appinfo.process().status().ok()?.vmrss.filter(|memory| *memory > 256);
         let memory = eventually("it has memory", memory);
-        let files = appinfo.open_files() as u64;
-        Holdings { threads: appinfo.status("Threads"), files, memory }
+        Holdings { threads, files, memory }
     }
 
     /// Waits until all of it has come back to these, but for what `leaked` requests hold, a thread

@@ -1,10 +1,10 @@
 //! Clients as people use them. (Chromium is in the tests of the page; Go's client in those of the
-//! monitoring, where Prometheus scrapes, and of the tutorial, where kubectl proxies.)
+//! monitoring, where Prometheus scrapes, and of the tutorial, where kubectl proxies and curl asks.)
 
 use std::process::Command;
 
 use crate::attack;
-use crate::common::{Start, have, run};
+use crate::common::{have, run};
 
 #[test]
 fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {
@@ -22,18 +22,4 @@ fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {
         let answers: u64 = answers.expect("wrk counts").0.parse().expect("a number");
         assert!(answers > 100, "{header}: {printed}");
     }
-}
-
-#[test]
-fn curl_makes_a_new_connection_for_each_request_and_says_nothing_of_it() {
-    if !have(&["curl"]) {
-        return;
-    }
-    let appinfo = Start::new().spawn();
-    let url = format!("http://{}/v1/appinfo", appinfo.address);
-    let printed = run(Command::new("curl")
-        .args(["--silent", "--show-error", "--fail", "--output", "/dev/null"])
-        .args(["--output", "/dev/null", "--write-out", "%{num_connects} %{http_code}\n"])
-        .args([&url, &url]));
-    assert_eq!(printed, "1 200\n1 200\n");
 }

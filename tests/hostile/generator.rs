@@ -115,9 +115,7 @@ fn send(stream: &mut TcpStream, bytes: &[u8], random: &mut Rng) -> Vec<u8> {
     let mut came = Vec::new();
     match random.usize(..8) {
         // Not all of it.
-        0 => {
-            let _ = stream.write_all(&bytes[..random.usize(..bytes.len() + 1)]);
-        }
+        0 => drop(stream.write_all(&bytes[..random.usize(..bytes.len() + 1)])),
         // In pieces.
         1 => {
             for piece in bytes.chunks(1 + bytes.len() / (1 + random.usize(..4))) {
@@ -127,9 +125,7 @@ fn send(stream: &mut TcpStream, bytes: &[u8], random: &mut Rng) -> Vec<u8> {
             let _ = stream.read_to_end(&mut came);
         }
         // Many at once.
-        2 => {
-            let _ = stream.write_all(&bytes.repeat(2 + random.usize(..20)));
-        }
+        2 => drop(stream.write_all(&bytes.repeat(2 + random.usize(..20)))),
         // And then no more.
         3 => {
             let _ = stream.write_all(bytes);

@@ -120,7 +120,7 @@ fn axe() -> Option<String> {
 fn without_javascript_it_tells_the_command() {
     let appinfo = Start::new().spawn();
     let Some(browser) = Browser::new() else { return };
-    browser.devtools("Emulation.setScriptExecutionDisabled", &serde_json::json!({"value": true}));
+    browser.devtools("Emulation.setScriptExecutionDisabled", serde_json::json!({"value": true}));
     browser.open(&format!("http://{}/", appinfo.address));
     let tree = browser.accessible().join("\n");
     assert!(tree.contains("curl -s http://localhost:8080/v1/appinfo"), "{tree}");

@@ -6,19 +6,10 @@ use crate::common::pod::{BROKEN_CANARY, FIXED_CANARY};
 use crate::common::service::Service;
 
 #[test]
-fn the_broken_canary_is_seen_behind_a_service() {
-    shows_the_broken_canary("");
-}
-
-#[test]
-fn the_broken_canary_is_seen_under_the_path_prefix_of_kubectl_proxy() {
-    shows_the_broken_canary(PROXY);
-}
-
-fn shows_the_broken_canary(prefix: &'static str) {
+fn the_broken_canary_is_seen_and_labels_as_they_change_under_the_path_prefix_of_kubectl_proxy() {
     let mut stable = three_stable();
     let canary = broken_canary();
-    let service = Service::new(prefix, stable.iter().chain([&canary]));
+    let service = Service::new(PROXY, stable.iter().chain([&canary]));
     let Some(browser) = watch(&service) else { return };
 
     // Shares: what four pods give by chance, give or take four standard deviations of 160 answers.

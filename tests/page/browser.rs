@@ -1,14 +1,14 @@
 //! Headless Chromium, driven over WebDriver (W3C) by Debian's `chromedriver`, with the few
 //! commands that these tests need.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::common::{Folder, Lines, eventually, exchange, have};
+use crate::common::{Answer, Lines, exchange, have, until};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
@@ -19,14 +19,10 @@ pub const RIGHT: char = '\u{E014}';
 
 /// Starts chromedriver, which tells its port; if it does not, shows what it has said instead.
 fn driver() -> Option<(Child, u16)> {
-    let mut driver = Command::new("chromedriver")
-        .arg("--port=0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("chromedriver starts");
+    let mut command = Command::new("chromedriver");
+    let mut driver =
+        command.arg("--port=0").stdout(Stdio::piped()).spawn().expect("chromedriver starts");
     let stdout = Lines::of(driver.stdout.take().expect("stdout is piped"));
-    let stderr = Lines::of(driver.stderr.take().expect("stderr is piped"));
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) && matches!(driver.try_wait(), Ok(None)) {
         let port = stdout.all().iter().find_map(|line| {
@@ -39,16 +35,15 @@ fn driver() -> Option<(Child, u16)> {
         std::thread::sleep(Duration::from_millis(10));
     }
     let _ = driver.kill();
-    eprintln!("chromedriver, {:?}: {:#?} {:#?}", driver.wait(), stdout.all(), stderr.all());
+    eprintln!("chromedriver, {:?}: {:#?}", driver.wait(), stdout.all());
     None
 }
 
-/// A browser with one window and a profile of its own; ends when dropped.
+/// A browser with one window and, as chromedriver sees to, a profile of its own; ends when dropped.
 pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
-    _profile: Folder,
 }
 
 impl Browser {
@@ -58,32 +53,20 @@ impl Browser {
             return None;
         }
         let (driver, port) = (0..3).find_map(|_| driver()).expect("chromedriver comes up");
-        let profile = Folder::new();
-        let mut browser = Browser {
-            driver,
-            address: SocketAddr::from(([127, 0, 0, 1], port)),
-            session: String::new(),
-            _profile: profile,
-        };
-        let arguments = [
-            "--headless=new",
-            "--no-sandbox", // CI is root, for whom Chromium has no sandbox
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            &format!("--user-data-dir={}", browser._profile.path().display()),
-        ];
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut browser = Browser { driver, address, session: String::new() };
+        // CI is root, for whom Chromium has no sandbox.
+        let arguments =
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-component-update"];
         let session = browser.post(
             "",
-            &json!({"capabilities": {"alwaysMatch": {
+            json!({"capabilities": {"alwaysMatch": {
                 "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
                 "goog:chromeOptions": {"args": arguments},
             }}}),
         );
-        browser.session =
-            format!("/{}", session["sessionId"].as_str().expect("a session has an ID"));
+        let id = session["sessionId"].as_str().expect("a session has an ID");
+        browser.session = format!("/{id}");
         browser.size(1280, 800);
         Some(browser)
     }
@@ -97,12 +80,12 @@ impl Browser {
 
     /// Goes to a page and waits until it is loaded.
     pub fn open(&self, url: &str) {
-        self.post("/url", &json!({"url": url}));
+        self.post("/url", json!({"url": url}));
     }
 
     /// What this piece of JavaScript returns.
     pub fn js(&self, script: &str) -> Value {
-        self.post("/execute/sync", &json!({"script": script, "args": []}))
+        self.post("/execute/sync", json!({"script": script, "args": []}))
     }
 
     /// What this expression yields, as text.
@@ -119,12 +102,12 @@ impl Browser {
 
     /// Waits until this expression is true.
     pub fn wait(&self, expression: &str) {
-        eventually(expression, || {
+        until(expression, || {
             let met = self.js(&format!("return Boolean({expression})")) == true;
             if !met {
                 std::thread::sleep(Duration::from_millis(90)); // Leave the page some time, too.
             }
-            met.then_some(())
+            met
         });
     }
 
@@ -132,7 +115,7 @@ impl Browser {
     pub fn press(&self, key: char) {
         self.post(
             "/actions",
-            &json!({"actions": [{"type": "key", "id": "keyboard", "actions": [
+            json!({"actions": [{"type": "key", "id": "keyboard", "actions": [
                 {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key},
             ]}]}),
         );
@@ -142,7 +125,7 @@ impl Browser {
     pub fn point(&self, x: u32, y: u32) {
         self.post(
             "/actions",
-            &json!({"actions": [{"type": "pointer", "id": "mouse", "actions": [
+            json!({"actions": [{"type": "pointer", "id": "mouse", "actions": [
                 {"type": "pointerMove", "x": x, "y": y, "duration": 0},
             ]}]}),
         );
@@ -150,19 +133,9 @@ impl Browser {
 
     /// Clicks on the first element that this CSS selector finds.
     pub fn click(&self, selector: &str) {
-        let element = self.post("/element", &json!({"using": "css selector", "value": selector}));
+        let element = self.post("/element", json!({"using": "css selector", "value": selector}));
         let id = element.as_object().and_then(|element| element.values().next()?.as_str());
-        self.post(&format!("/element/{}/click", id.expect("an element has an ID")), &json!({}));
-    }
-
-    /// Puts the window away, so that its page is hidden.
-    pub fn minimise(&self) {
-        self.post("/window/minimize", &json!({}));
-    }
-
-    /// Brings the window back.
-    pub fn restore(&self) {
-        self.post("/window/rect", &json!({"width": 1280, "height": 900}));
+        self.post(&format!("/element/{}/click", id.expect("an element has an ID")), json!({}));
     }
 
     /// Gives the page so many CSS pixels; narrow ones as a telephone does, without scroll bars.
@@ -170,7 +143,7 @@ impl Browser {
         let mobile = width < 500;
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
-            &json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
         );
     }
 
@@ -178,34 +151,25 @@ impl Browser {
     pub fn prefer(&self, features: &[(&str, &str)]) {
         let features: Vec<_> =
             features.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        self.devtools("Emulation.setEmulatedMedia", &json!({"features": features}));
+        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
     }
 
     /// A command of the DevTools protocol.
-    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
-        self.post("/goog/cdp/execute", &json!({"cmd": command, "params": parameters}))
-    }
-
-    /// The page as a picture, a PNG; `whole` with what must be scrolled to.
-    pub fn picture(&self, whole: bool) -> Vec<u8> {
-        let shot =
-            self.devtools("Page.captureScreenshot", &json!({"captureBeyondViewport": whole}));
-        base64::engine::general_purpose::STANDARD
-            .decode(shot["data"].as_str().expect("a screenshot has data"))
-            .expect("a screenshot is base64")
+    pub fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters}))
     }
 
     /// What the console has got since it was last asked: exceptions, policy reports and failed
     /// requests among it.
     pub fn console(&self) -> Vec<String> {
-        let log = self.post("/se/log", &json!({"type": "browser"}));
+        let log = self.post("/se/log", json!({"type": "browser"}));
         let entries = log.as_array().expect("a log is a list").iter();
         entries.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
     }
 
     /// The address of every request that the page has made since this was last asked.
     pub fn requests(&self) -> Vec<String> {
-        let log = self.post("/se/log", &json!({"type": "performance"}));
+        let log = self.post("/se/log", json!({"type": "performance"}));
         let entries = log.as_array().expect("a log is a list").iter();
         entries
             .filter_map(|entry| {
@@ -221,7 +185,7 @@ impl Browser {
 
     /// What a screen reader is given: a line `role: name` for each thing that is not ignored.
     pub fn accessible(&self) -> Vec<String> {
-        let tree = self.devtools("Accessibility.getFullAXTree", &json!({}));
+        let tree = self.devtools("Accessibility.getFullAXTree", json!({}));
         let nodes = tree["nodes"].as_array().expect("a tree has nodes").iter();
         nodes
             .filter(|node| node["ignored"] != true)
@@ -232,29 +196,28 @@ impl Browser {
             .collect()
     }
 
-    /// A WebDriver command.
-    fn post(&self, path: &str, body: &Value) -> Value {
-        let answer =
-            exchange(self.address, self.request("POST", path, &body.to_string()).as_bytes())
-                .expect("chromedriver answers");
+    /// A WebDriver command, for which there need not be a function here.
+    pub fn post(&self, path: &str, body: Value) -> Value {
+        let answer = self.ask("POST", path, &body.to_string()).expect("chromedriver answers");
         let value = answer.json()["value"].take();
         assert_eq!(answer.status, 200, "{path} {body}: {value}");
         value
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> String {
+    fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
         let (session, host, length) = (&self.session, self.address, body.len());
-        format!(
+        let request = format!(
             "{method} /session{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
-        )
+        );
+        exchange(host, request.as_bytes())
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         // Deleting the session ends the browser; the driver alone would leave it running.
-        let _ = exchange(self.address, self.request("DELETE", "", "").as_bytes());
+        let _ = self.ask("DELETE", "", "");
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }

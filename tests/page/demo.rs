@@ -13,7 +13,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::common::pod::{ACCEPTED, BROKEN_CANARY, FIXED_CANARY, Release, STABLE};
-use crate::common::{Answer, Folder, Lines, eventually, get, repository, run};
+use crate::common::{Folder, Lines, eventually, get, repository, run, until};
 
 /// The demo, in a process group of its own as in a terminal, and a folder where it may leave files.
 struct Demo {
@@ -46,16 +46,15 @@ impl Demo {
         eventually(part, || self.stdout.all().into_iter().find(|line| line.contains(part)))
     }
 
-    /// Waits until this step has happened, and lets the next one happen.
+    /// Lets the next step happen.
     fn enter(&mut self) {
         self.child.stdin.as_mut().expect("stdin is piped").write_all(b"\n").expect("it reads");
     }
 
+    /// Waits until so many steps have happened.
     fn happened(&self, number: usize) {
-        eventually("a step has happened", || {
-            let looks = self.stdout.all();
-            (looks.iter().filter(|line| line.contains("Look: ")).count() == number).then_some(())
-        });
+        let looks = || self.stdout.all().iter().filter(|line| line.contains("Look: ")).count();
+        until("a step has happened", || looks() == number);
     }
 
     fn address(&self) -> SocketAddr {
@@ -105,9 +104,9 @@ impl Drop for Demo {
     }
 }
 
-/// Whose answers there were, and how many of each.
-fn ask_400_times(address: SocketAddr) -> BTreeMap<String, u32> {
-    let mut kinds = BTreeMap::new();
+/// What a step promises of 400 answers: these and no others, within four standard deviations.
+fn assert_shares(address: SocketAddr, promised: &[(&Release, &str, RangeInclusive<u32>)]) {
+    let mut got: BTreeMap<String, u32> = BTreeMap::new();
     for _ in 0..400 {
         let answer = get(address, "/v1/appinfo");
         let header = |name| answer.header(name).expect("an answer names its pod and release");
@@ -116,14 +115,8 @@ fn ask_400_times(address: SocketAddr) -> BTreeMap<String, u32> {
             500 => "error".to_owned(),
             _ => answer.json()["Namespace"].as_str().expect("a namespace").to_owned(),
         };
-        *kinds.entry(format!("{pod} {} {told:?}", header("appinfo-release"))).or_default() += 1;
+        *got.entry(format!("{pod} {} {told:?}", header("appinfo-release"))).or_default() += 1;
     }
-    kinds
-}
-
-/// What a step promises: these and no others, within four standard deviations of 400 answers.
-fn assert_shares(address: SocketAddr, promised: &[(&Release, &str, RangeInclusive<u32>)]) {
-    let got = ask_400_times(address);
     assert_eq!(got.len(), promised.len(), "{got:?}");
     for (release, rest, range) in promised {
         let kind = format!("{} {rest}", release.prefix());
@@ -162,11 +155,9 @@ fn the_demo_tells_the_story_with_the_shares_that_it_promises_and_loses_no_reques
         for (number, promised) in (1..).zip(promises) {
             demo.happened(number);
             assert_shares(address, promised);
-            let labelled = |answer: &Answer| answer.text().contains("\"newlabel\":\"realtime\"");
             if number == 2 {
-                eventually("the label shows", || {
-                    labelled(&get(address, "/v1/appinfo")).then_some(())
-                });
+                let label = || get(address, "/v1/appinfo").json()["Labels"]["newlabel"].take();
+                until("the label shows", || label() == "realtime");
             }
             if number < 6 {
                 demo.enter();

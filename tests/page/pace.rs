@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::{assert_clean, fastest, pod, three_stable, watch};
 use crate::browser::{Browser, LEFT};
-use crate::common::eventually;
 use crate::common::pod::STABLE;
 use crate::common::service::{Mode, Service};
+use crate::common::until;
 
 #[test]
 fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
@@ -20,7 +22,7 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     };
     let asks_again = || {
         let before = service.count();
-        eventually("the page asks again", || (service.count() > before + 5).then_some(()));
+        until("the page asks again", || service.count() > before + 5);
     };
     browser.wait("state.textContent === 'Live'");
     assert_eq!(browser.text("pace.textContent"), "4");
@@ -32,9 +34,8 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     assert!((5.5..=21.0).contains(&asked), "{asked} a second, not about 20");
 
     let rests = || {
-        eventually("the last answer is shown", || {
-            (browser.number("+answers.textContent") == service.count() as f64).then_some(())
-        });
+        let shown = || browser.number("+answers.textContent");
+        until("the last answer is shown", || shown() == service.count() as f64);
         let seen = "answers.textContent + $('pods').textContent";
         let before = (service.count(), browser.text(seen));
         std::thread::sleep(Duration::from_millis(2500)); // What is absent cannot be waited for.
@@ -51,10 +52,10 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     browser.wait("state.textContent === 'Live' && pause.textContent === 'Pause'");
     asks_again();
 
-    browser.minimise();
+    browser.post("/window/minimize", json!({}));
     browser.wait("document.hidden");
     rests();
-    browser.restore();
+    browser.post("/window/rect", json!({"width": 1280, "height": 900}));
     browser.wait("!document.hidden");
     asks_again();
     assert_clean(&browser, &service);
@@ -68,27 +69,30 @@ fn a_slow_or_dead_server_makes_it_wait_and_never_piles_up_requests() {
     browser.wait("answers.textContent >= 20");
 
     service.set_mode(Mode::Hold);
-    eventually("a few requests wait", || (service.open() == 4).then_some(()));
+    until("a few requests wait", || service.open() == 4);
     browser.wait("state.textContent === 'No answer, trying again'");
-    eventually("they are given up", || (service.open() <= 1).then_some(()));
+    until("they are given up", || service.open() <= 1);
     assert_eq!(service.most_open(), 4);
     assert!(browser.text("tell.textContent").starts_with("Point"));
     browser.wait("grid.firstChild.matches('.other.bad')");
     assert!(browser.text("grid.firstChild.ariaLabel").contains("no answer"));
+    let asks_in_six_seconds = || {
+        let before = service.count();
+        std::thread::sleep(Duration::from_secs(6));
+        service.count() - before
+    };
     // One at a time, with ever longer waits: at the pace that is set it would be 120.
-    let before = service.count();
-    std::thread::sleep(Duration::from_secs(6));
-    assert!(service.count() - before <= 3, "{} within 6 seconds", service.count() - before);
+    let asked = asks_in_six_seconds();
+    assert!(asked <= 3, "{asked} within 6 seconds");
 
     service.set_mode(Mode::Serve);
     browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
 
     service.set_mode(Mode::HangUp);
     browser.wait("state.textContent === 'No answer, trying again'");
-    let (before, start) = (service.count(), Instant::now());
-    eventually("six seconds pass", || (start.elapsed().as_secs() >= 6).then_some(()));
     // A browser may ask once more, by itself, when a connection ends without an answer.
-    assert!(service.count() - before <= 12, "{} in 6 seconds", service.count() - before);
+    let asked = asks_in_six_seconds();
+    assert!(asked <= 12, "{asked} within 6 seconds");
     service.set_mode(Mode::Serve);
     browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
 }

@@ -1,5 +1,8 @@
 //! How the page looks on screens of every size, with whatever it has to show.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::json;
+
 use super::{PROXY, assert_clean, broken_canary, odd_pods, three_stable, watch};
 use crate::browser::{Browser, RIGHT, SPACE, TAB};
 use crate::common::pod::Pod;
@@ -69,7 +72,7 @@ fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
         return [...$('pods').querySelectorAll('th, td:not(:last-child)')]
             .filter(cell => lines(cell) !== 1).map(cell => cell.textContent)",
     );
-    assert_eq!(broken, serde_json::json!([]));
+    assert_eq!(broken, json!([]));
     let shown = "[...$('pods').rows[1].querySelectorAll('td:last-child .tag')]
         .filter(tag => tag.checkVisibility()).length";
     assert_eq!(browser.number("$('pods').querySelectorAll('summary').length"), 1.0);
@@ -119,7 +122,10 @@ fn pictures_of_the_broken_canary() {
         browser.prefer(&[("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")]);
         browser.size(width, 890);
         browser.wait(&format!("innerWidth === {width} && document.getAnimations().length === 0"));
-        let picture = browser.picture(width < 500);
+        let shot = json!({"captureBeyondViewport": width < 500});
+        let shot = browser.devtools("Page.captureScreenshot", shot);
+        let picture = BASE64.decode(shot["data"].as_str().expect("a screenshot has data"));
+        let picture = picture.expect("a screenshot is base64");
         std::fs::write(folder.join(format!("{name}.png")), picture).expect("it can be written");
     }
 }

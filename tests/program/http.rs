@@ -1,18 +1,18 @@
 //! HTTP as clients see it: the three behaviours, the paths, the headers.
 
-use std::io::{Read, Write};
+use std::io::Read;
+use std::time::SystemTime;
 
-use crate::common::{self, Answer, DownwardApi, SIGINT, Start, connect, eventually};
+use crate::common::{self, Answer, Appinfo, DownwardApi, REQUEST, SIGINT, Start, eventually, send};
 
 const LABELS: &str = "zone=\"z\"\nabc=\"1\"\nrelease=\"stable\"\nABC=\"2\"\napp=\"appinfo\"\n\
                       pod-template-hash=\"1236545534\"";
 
 /// A pod of the tutorial, its program told this.
-fn pod(args: &str, labels: &DownwardApi) -> common::Appinfo {
+fn pod(args: &str, labels: &DownwardApi) -> Appinfo {
     Start::new()
         .args(args)
-        .arg("--labels")
-        .arg(labels.file())
+        .labels(labels.file())
         .env("MY_POD_NAME", "appinfo-567b989978-vvzlg")
         .env("MY_POD_NAMESPACE", "default")
         .spawn()
@@ -64,9 +64,8 @@ fn pod_and_release_headers_are_left_out_where_the_value_is_unknown_or_not_plain(
     for (pod, release) in [("", ""), ("pod\nX-Forged: 1", "a b"), ("Ünicode", "a\\r\\nX-Forged: 1")]
     {
         let labels = DownwardApi::with(format!("release=\"{release}\""));
-        let appinfo =
-            Start::new().arg("--labels").arg(labels.file()).env("MY_POD_NAME", pod).spawn();
-        let answer = appinfo.get("/v1/appinfo");
+        let start = Start::new().labels(labels.file()).env("MY_POD_NAME", pod);
+        let answer = start.spawn().get("/v1/appinfo");
         assert_eq!(answer.status, 200);
         for header in ["appinfo-pod", "appinfo-release", "x-forged"] {
             assert_eq!(answer.header(header), None, "{pod:?} {release:?}");
@@ -100,11 +99,7 @@ const PATHS: [(&str, &str, &str); 5] = [
 
 /// One request: the answer has this status, this type, a body that begins so, and what all share.
 #[track_caller]
-fn is_answered(
-    appinfo: &common::Appinfo,
-    request: &str,
-    (status, content, start): (u16, &str, &str),
-) {
+fn is_answered(appinfo: &Appinfo, request: &str, (status, content, start): (u16, &str, &str)) {
     let answer = appinfo.raw(request);
     assert_eq!(answer.status, status, "{request}: {answer:?}");
     assert!(answer.text().starts_with(start), "{request}: {answer:?}");
@@ -201,12 +196,11 @@ fn head_gets_the_head_of_what_get_gets_and_not_a_byte_of_a_body() {
     // The last has a body of its own, and is refused.
     for (path, length) in paths.map(|path| (path, 0)).into_iter().chain([("/", 2_000)]) {
         let [get, head] = ["GET", "HEAD"].map(|method| {
-            let mut stream = connect(appinfo.address).unwrap();
             let head = format!("Connection: close\r\nContent-Length: {length}");
             let body = "x".repeat(length);
-            write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n\r\n{body}").unwrap();
+            let request = format!("{method} {path} HTTP/1.1\r\n{head}\r\n\r\n{body}");
             let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes).unwrap();
+            send(appinfo.address, request).read_to_end(&mut bytes).unwrap();
             let mut answer = Answer::parse(&bytes).unwrap();
             answer.headers.retain(|(name, _)| name != "date");
             answer
@@ -221,10 +215,8 @@ fn an_answer_comes_in_one_piece() {
     let labels = DownwardApi::with(LABELS);
     let appinfo = pod("", &labels);
     for _ in 0..20 {
-        let mut stream = connect(appinfo.address).unwrap();
-        stream.write_all(b"GET /v1/appinfo HTTP/1.1\r\n\r\n").unwrap();
         let mut piece = [0; 4096];
-        let length = common::read(&stream, &mut piece).unwrap();
+        let length = common::read(&send(appinfo.address, REQUEST), &mut piece).unwrap();
         let answer = Answer::parse(&piece[..length]).expect("head and body come with one read");
         assert!(answer.json().get("PodName").is_some());
     }
@@ -304,20 +296,19 @@ fn metrics_count_requests_by_method_path_and_status_and_no_client_makes_up_new_o
             "http_requests_total{method=\"other\",path=\"other\",code=\"404\"} 50",
         ]
     );
-    let values = |start: &str| -> Vec<f64> {
-        let last = |line: &str| line.rsplit(' ').next().unwrap().parse().unwrap();
-        lines(start).into_iter().map(last).collect()
-    };
-    assert_eq!(values("appinfo_build_info{version=\"0.1.0\",variant=\"broken\"}"), [1.0]);
-    let appinfo = "{path=\"/v1/appinfo\"";
-    assert_eq!(values(&format!("http_request_duration_seconds_count{appinfo}")), [50.0]);
-    let buckets = values(&format!("http_request_duration_seconds_bucket{appinfo}"));
-    assert!(buckets.len() > 10 && buckets.is_sorted(), "{buckets:?}");
-    let all = format!("http_request_duration_seconds_bucket{appinfo},le=\"+Inf\"}}");
-    assert_eq!((values(&all), buckets.last()), (vec![50.0], Some(&50.0)));
-    let sum = values(&format!("http_request_duration_seconds_sum{appinfo}"))[0];
+    let value = |series: &str| metrics.metric(series).expect("it is there");
+    assert_eq!(value("appinfo_build_info{version=\"0.1.0\",variant=\"broken\"}"), 1.0);
+    let seconds = "http_request_duration_seconds";
+    assert_eq!(value(&format!("{seconds}_count{{path=\"/v1/appinfo\"}}")), 50.0);
+    let sum = value(&format!("{seconds}_sum{{path=\"/v1/appinfo\"}}"));
     assert!(sum > 0.0 && sum < 60.0, "{sum}");
-    let started = values("process_start_time_seconds")[0];
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    let buckets = lines(&format!("{seconds}_bucket{{path=\"/v1/appinfo\""));
+    let buckets: Vec<_> = buckets.iter().filter_map(|line| line.rsplit_once(' ')).collect();
+    let counts = buckets.iter().map(|(_, count)| count.parse::<u32>().expect("a count"));
+    assert!(buckets.len() > 10 && counts.is_sorted(), "{buckets:?}");
+    let (last, count) = buckets[buckets.len() - 1];
+    assert!(last.ends_with("le=\"+Inf\"}") && count == "50", "{buckets:?}");
+    let started = value("process_start_time_seconds");
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_secs_f64();
     assert!((now - 120.0..=now).contains(&started), "{started} {now}");
 }

@@ -1,18 +1,18 @@
 //! The pod's labels, as the kubelet writes and swaps them.
 
 use std::fs::Permissions;
-use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::common::{self, Appinfo, DownwardApi, Folder, Start, eventually};
+use crate::common::{
+    self, Appinfo, DEADLINE, DownwardApi, Folder, Lines, Start, eventually, until,
+};
 use serde_json::json;
 
 fn start(labels: &Path) -> Appinfo {
-    Start::new().arg("--labels").arg(labels).spawn()
+    Start::new().labels(labels).spawn()
 }
 
 fn labels_of(appinfo: &Appinfo) -> serde_json::Value {
@@ -52,11 +52,11 @@ fn a_change_that_leaves_no_trace_in_size_and_time_shows_in_the_next_answer() {
     assert_eq!(labels_of(&appinfo), json!({ "key": "a" }));
     // Through memory, as an editor may: the file system writes no time down until later.
     let script = "import mmap, sys\n\
-                  with open(sys.argv[1], 'r+b') as file:\n  \
-                    memory = mmap.mmap(file.fileno(), 0)\n  \
-                    memory[5:6] = b'b'\n  \
-                    print('changed', flush=True)\n  \
-                    sys.stdin.read()\n";
+                  file = open(sys.argv[1], 'r+b')\n\
+                  memory = mmap.mmap(file.fileno(), 0)\n\
+                  memory[5:6] = b'b'\n\
+                  print('changed', flush=True)\n\
+                  sys.stdin.read()\n";
     if !common::have(&["python3"]) {
         return;
     }
@@ -67,8 +67,8 @@ fn a_change_that_leaves_no_trace_in_size_and_time_shows_in_the_next_answer() {
         .stdout(Stdio::piped())
         .spawn()
         .expect("python starts");
-    let mut said = [0; 7];
-    python.stdout.take().unwrap().read_exact(&mut said).expect("it has changed the file");
+    let said = Lines::of(python.stdout.take().expect("stdout is piped"));
+    until("it has changed the file", || !said.all().is_empty());
     assert_eq!(labels_of(&appinfo), json!({ "key": "b" }));
     drop(python.stdin.take());
     python.wait().expect("it ends");
@@ -82,35 +82,27 @@ fn no_answer_mixes_two_versions_while_clients_read_and_the_volume_is_swapped() {
     };
     let mut volume = DownwardApi::with(version(0));
     let appinfo = start(&volume.file());
-    let over = AtomicBool::new(false);
+    let (last, start) = (500, Instant::now());
     std::thread::scope(|scope| {
-        let readers: Vec<_> = (0..3)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut answers = 0;
-                    let mut newest = 0;
-                    while !over.load(Ordering::Relaxed) || answers < 100 {
-                        let labels = labels_of(&appinfo);
-                        let labels = labels.as_object().expect("labels");
-                        assert_eq!(labels.len(), 200);
-                        let number = &labels["k0"];
-                        assert!(labels.values().all(|value| value == number), "{labels:?}");
-                        let number = number.as_str().unwrap().parse().unwrap();
-                        assert!(number >= newest, "{number} came after {newest}");
-                        newest = number;
-                        answers += 1;
-                    }
-                    labels_of(&appinfo)["k0"].as_str().unwrap().to_owned()
-                })
-            })
-            .collect();
-        for number in 1..=500 {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let mut newest = 0;
+                while newest < last {
+                    let labels = labels_of(&appinfo);
+                    let labels = labels.as_object().expect("labels");
+                    let number = &labels["k0"];
+                    assert!(labels.values().all(|value| value == number), "{labels:?}");
+                    assert_eq!(labels.len(), 200);
+                    let number = number.as_str().expect("text").parse().expect("a number");
+                    assert!(number >= newest, "{number} came after {newest}");
+                    assert!(start.elapsed() < DEADLINE, "{number} is not the last");
+                    newest = number;
+                }
+            });
+        }
+        for number in 1..=last {
             volume.swap(version(number));
             std::thread::yield_now();
-        }
-        over.store(true, Ordering::Relaxed);
-        for reader in readers {
-            assert_eq!(reader.join().expect("no reader failed"), "500");
         }
     });
 }
@@ -132,8 +124,8 @@ fn values_are_unquoted_as_go_quotes_them_and_else_taken_as_they_stand() {
     let as_they_stand = r#"plain as it stands|'single'|"|"open|open"|"a"b"|"\"|"\q"|"\x4"|"\x4g"|"\u123"|"\ud800"|"\U00110000"|"\U4141""#;
     let as_they_stand = as_they_stand.split('|').map(|value| (value, value));
     let cases: Vec<_> = quoted.into_iter().chain(as_they_stand).collect();
-    let lines = cases.iter().enumerate().map(|(number, (line, _))| format!("{number}={line}"));
-    let volume = DownwardApi::with(lines.collect::<Vec<_>>().join("\n"));
+    let lines = cases.iter().enumerate().map(|(number, (line, _))| format!("{number}={line}\n"));
+    let volume = DownwardApi::with(lines.collect::<String>());
     let labels = labels_of(&start(&volume.file()));
     for (number, (line, value)) in cases.iter().enumerate() {
         assert_eq!(labels[number.to_string()], *value, "{line}");
@@ -151,7 +143,7 @@ fn no_file_is_no_error_but_gets_one_warning_at_the_start() {
     }
     let warnings =
         || appinfo.stderr.all().iter().filter(|line| line.contains("no labels file")).count();
-    eventually("the program warns", || (warnings() == 1).then_some(()));
+    until("the program warns", || warnings() == 1);
 
     std::fs::write(&file, "late=\"yes\"").unwrap();
     assert_eq!(labels_of(&appinfo), json!({ "late": "yes" }));
@@ -210,7 +202,7 @@ fn what_is_not_utf8_or_larger_than_a_mebibyte_is_an_error_and_one_log_line_each_
     error_of(&appinfo);
     std::fs::remove_file(volume.file()).unwrap();
     assert_eq!(labels_of(&appinfo), json!({}));
-    eventually("that is logged", || (appinfo.stderr.all().len() == before + 2).then_some(()));
+    until("that is logged", || appinfo.stderr.all().len() == before + 2);
 }
 
 #[test]
@@ -230,6 +222,6 @@ fn a_file_that_may_not_be_read_is_an_error() {
         command.splice(..0, ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"]);
     }
     let start = Start::of(&command).env("PATH", std::env::var_os("PATH").unwrap());
-    let error = error_of(&start.arg("--labels").arg(&file).spawn());
+    let error = error_of(&start.labels(&file).spawn());
     assert!(error.contains("Permission denied"), "{error}");
 }

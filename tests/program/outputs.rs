@@ -2,36 +2,25 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeWriter, Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::Stdio;
 use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, tcflow};
 
-use crate::common::{self, DEADLINE, SIGTERM, eventually};
+use crate::common::{self, Appinfo, DEADLINE, Lines, SIGTERM, Start, listening_address};
 
 /// Starts the program, told to say as much as it can; it says where it listens on `stderr`, of which
-/// `reader` is the other end.
-fn start(stdout: Stdio, stderr: Stdio, reader: impl Read) -> (Child, SocketAddr) {
-    let program = common::program();
-    let child = Command::new(&program[0])
-        .args(&program[1..])
-        .args(["--access-log", "--drain", "1", "--listen", "127.0.0.1:0"])
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .expect("the program starts");
-    let mut lines = BufReader::new(reader).lines();
-    let line = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("listening on ")));
-    let line = line.expect("there is a start line").expect("it can be read");
-    let (_, address) = line.split_once("listening on ").expect("it says where it listens");
-    let address = address.split(',').next().expect("an address").parse().expect("an address");
-    (child, address)
+/// `reader` is the other end. Nobody reads on.
+fn start(stdout: impl Into<Stdio>, stderr: impl Into<Stdio>, reader: impl Read) -> Appinfo {
+    let mut command = Start::new().args("--access-log --drain 1").to(stdout, stderr);
+    let child = command.spawn().expect("the program starts");
+    let mut lines = BufReader::new(reader).lines().map_while(Result::ok);
+    let address = lines.find_map(|line| listening_address(&line)).expect("there is a start line");
+    let [stdout, stderr] = [(); 2].map(|()| Lines::of(io::empty()));
+    Appinfo { child, address, stdout, stderr }
 }
 
 /// Fills a pipe, by a description of its own, so that the program's writes would still wait.
@@ -46,35 +35,32 @@ fn fill(pipe: &PipeWriter) {
 }
 
 /// Everybody is answered, and SIGTERM ends it in time.
-fn serves_and_stops(mut child: Child, address: SocketAddr) {
-    for number in 0..500 {
-        let target = ["/v1/appinfo", "/healthz", "/nowhere"][number % 3];
-        assert_eq!(common::get(address, target).status, [200, 200, 404][number % 3]);
+fn serves_and_stops(mut appinfo: Appinfo) {
+    for (target, status) in
+        [("/v1/appinfo", 200), ("/healthz", 200), ("/nowhere", 404)].into_iter().cycle().take(500)
+    {
+        assert_eq!(appinfo.get(target).status, status);
     }
     let start = Instant::now();
-    common::signal(child.id().try_into().expect("a process number fits"), SIGTERM);
-    common::await_draining(address);
-    let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
-    assert_eq!(status.code(), Some(0));
+    appinfo.signal(SIGTERM);
+    common::await_draining(appinfo.address);
+    assert_eq!(appinfo.wait().code(), Some(0));
     assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
 }
 
 #[test]
 fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
-    for (fill_stdout, fill_stderr) in [(true, false), (false, true), (true, true)] {
-        let (out_reader, out) = io::pipe().expect("a pipe");
+    for (stdout_is_full, stderr_is_full) in [(true, false), (false, true), (true, true)] {
+        let (_out_reader, out) = io::pipe().expect("a pipe");
         let (err_reader, err) = io::pipe().expect("a pipe");
-        let stdio = |pipe: &PipeWriter| Stdio::from(pipe.try_clone().expect("a duplicate"));
-        let reader = err_reader.try_clone().expect("a duplicate");
-        let (child, address) = start(stdio(&out), stdio(&err), reader);
-        if fill_stdout {
-            fill(&out);
+        let [stdout, stderr] = [&out, &err].map(|pipe| pipe.try_clone().expect("a duplicate"));
+        let appinfo = start(stdout, stderr, &err_reader);
+        for (pipe, is_full) in [(out, stdout_is_full), (err, stderr_is_full)] {
+            if is_full {
+                fill(&pipe);
+            }
         }
-        if fill_stderr {
-            fill(&err);
-        }
-        serves_and_stops(child, address);
-        drop((out_reader, err_reader));
+        serves_and_stops(appinfo);
     }
 }
 
@@ -82,9 +68,9 @@ fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
 fn a_reader_that_has_gone_ends_nothing() {
     let (out_reader, out) = io::pipe().expect("a pipe");
     let (err_reader, err) = io::pipe().expect("a pipe");
-    let (child, address) = start(out.into(), err.into(), err_reader);
+    let appinfo = start(out, err, err_reader);
     drop(out_reader);
-    serves_and_stops(child, address);
+    serves_and_stops(appinfo);
 }
 
 #[test]
@@ -95,9 +81,9 @@ fn a_terminal_that_is_stopped_stops_nothing() {
     let name = ptsname(&master, Vec::new()).expect("it has a name");
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let terminal: OwnedFd = rustix::fs::open(&name, flags, Mode::empty()).expect("it opens");
-    let stdio = || Stdio::from(terminal.as_fd().try_clone_to_owned().expect("a duplicate"));
-    let reader = File::from(master.try_clone().expect("a duplicate"));
-    let (child, address) = start(stdio(), stdio(), reader);
+    let duplicate = |end: &OwnedFd| end.try_clone().expect("a duplicate");
+    let reader = File::from(duplicate(&master));
+    let appinfo = start(duplicate(&terminal), duplicate(&terminal), reader);
     tcflow(&terminal, Action::OOff).expect("it can be stopped");
-    serves_and_stops(child, address);
+    serves_and_stops(appinfo);
 }

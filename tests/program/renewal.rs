@@ -1,5 +1,6 @@
 //! How the program begins anew, and that a stop is never forgotten over it.
 
+use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::Command;
@@ -8,24 +9,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    self, Appinfo, DEADLINE, DownwardApi, SIGTERM, SIGUSR2, Start, connect, eventually,
+    self, Appinfo, DEADLINE, DownwardApi, REQUEST, SIGTERM, SIGUSR2, Start, connect, have, run,
+    signal, until,
 };
-use crate::common::{have, run, signal};
 
 /// Told by a signal, it begins anew, and is there again.
-fn renew(appinfo: &Appinfo, pid: i32) {
-    let before = former_self(pid);
-    signal(pid, SIGUSR2);
-    eventually("it has begun anew", || former_self(pid).filter(|now| Some(now) != before.as_ref()));
+fn renew(appinfo: &Appinfo) {
+    let before = former_self(appinfo);
+    appinfo.signal(SIGUSR2);
+    until("it has begun anew", || {
+        let now = former_self(appinfo);
+        now.is_some() && now != before
+    });
     assert_eq!(appinfo.get("/healthz").status, 200);
 }
 
 /// What the process was told by its former self, unless it is just being replaced.
-fn former_self(pid: i32) -> Option<String> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let variables = String::from_utf8_lossy(&environment).into_owned();
-    let mut variables = variables.split('\0');
-    variables.find(|variable| variable.starts_with("APPINFO_FORMER_SELF=")).map(str::to_owned)
+fn former_self(appinfo: &Appinfo) -> Option<OsString> {
+    appinfo.process().environ().ok()?.remove(OsStr::new("APPINFO_FORMER_SELF"))
 }
 
 #[test]
@@ -33,13 +34,12 @@ fn it_stays_the_same_process_as_it_was_told_to_be_and_says_so_once() {
     let labels = DownwardApi::with("app=\"a\"");
     let mut appinfo = Start::new()
         .args("--variant broken --access-log")
-        .arg("--labels")
-        .arg(labels.file())
+        .labels(labels.file())
         .env("MY_POD_NAME", "appinfo-0")
         .spawn();
-    let (pid, files) = (appinfo.pid(), appinfo.open_files());
+    let files = appinfo.open_files();
     for _ in 0..20 {
-        renew(&appinfo, pid);
+        renew(&appinfo);
         let answer = appinfo.get("/v1/appinfo");
         assert_eq!((answer.status, answer.header("appinfo-pod")), (500, Some("appinfo-0")));
     }
@@ -56,14 +56,12 @@ fn it_stays_the_same_process_as_it_was_told_to_be_and_says_so_once() {
 #[test]
 fn hardly_a_request_is_lost_while_it_begins_anew() {
     let appinfo = Start::new().spawn();
-    let (address, pid) = (appinfo.address, appinfo.pid());
-    let renewals = 20;
+    let (address, renewals) = (appinfo.address, 20);
     let asking = thread::spawn(move || {
-        let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
-        (0..4_000).filter(|_| common::exchange(address, request).is_err()).count()
+        (0..4_000).filter(|_| common::exchange(address, REQUEST).is_err()).count()
     });
     for _ in 0..renewals {
-        renew(&appinfo, pid);
+        renew(&appinfo);
     }
     let lost = asking.join().expect("it asks");
     assert!(lost <= renewals, "{lost} of 4,000 lost over {renewals} renewals");
