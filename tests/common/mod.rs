@@ -105,6 +105,25 @@ pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     eventually(what, || condition().then_some(()));
 }
 
+/// Does that with each of them, so many at a time: for what waits more than it works.
+pub fn each<T: Send>(
+    at_a_time: usize,
+    cases: impl IntoIterator<Item = T, IntoIter: Send>,
+    act: impl Fn(T) + Sync,
+) {
+    let cases = Mutex::new(cases.into_iter());
+    let next = || cases.lock().expect("no case is made in a panic").next();
+    std::thread::scope(|scope| {
+        for _ in 0..at_a_time {
+            scope.spawn(|| {
+                while let Some(case) = next() {
+                    act(case);
+                }
+            });
+        }
+    });
+}
+
 /// Runs a command to its end and returns what it printed on stdout; panics with all it printed
 /// when it fails.
 pub fn run(command: &mut Command) -> String {

@@ -50,7 +50,8 @@ fn serves_and_stops(mut appinfo: Appinfo) {
 
 #[test]
 fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
-    for (stdout_is_full, stderr_is_full) in [(true, false), (false, true), (true, true)] {
+    let full = [(true, false), (false, true), (true, true)];
+    common::each(3, full, |(stdout_is_full, stderr_is_full)| {
         let (_out_reader, out) = io::pipe().expect("a pipe");
         let (err_reader, err) = io::pipe().expect("a pipe");
         let [stdout, stderr] = [&out, &err].map(|pipe| pipe.try_clone().expect("a duplicate"));
@@ -61,7 +62,7 @@ fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
             }
         }
         serves_and_stops(appinfo);
-    }
+    });
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::process::Command;
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -96,12 +95,14 @@ fn the_same_holds_for_pid_1() {
 
 /// SIGTERM so many microseconds before and after SIGUSR2: it is not ready any more, serves on, and
 /// ends well in time.
-fn each_way_round(pauses: impl Iterator<Item = u64>, start: impl Fn() -> (i32, Appinfo) + Sync) {
-    let cases: Vec<_> = pauses
+fn each_way_round(
+    pauses: impl Iterator<Item = u64> + Send,
+    start: impl Fn() -> (i32, Appinfo) + Sync,
+) {
+    let cases = pauses
         .map(Duration::from_micros)
-        .flat_map(|pause| [(SIGUSR2, pause, SIGTERM), (SIGTERM, pause, SIGUSR2)])
-        .collect();
-    let stops = |(first, pause, second)| {
+        .flat_map(|pause| [(SIGUSR2, pause, SIGTERM), (SIGTERM, pause, SIGUSR2)]);
+    common::each(24, cases, |(first, pause, second)| {
         let (pid, mut appinfo) = start();
         let asked = Instant::now();
         signal(pid, first);
@@ -113,17 +114,6 @@ fn each_way_round(pauses: impl Iterator<Item = u64>, start: impl Fn() -> (i32, A
         assert_eq!(status.code(), Some(0), "{during}, {:?}", appinfo.stderr.all());
         assert!(took >= Duration::from_secs(1), "{during}: it did not drain");
         assert!(took < DEADLINE / 2, "{during}: it went on for long");
-    };
-    // Many at a time: each takes a second, and hardly any work.
-    let cases = Mutex::new(cases.into_iter());
-    thread::scope(|scope| {
-        for _ in 0..24 {
-            scope.spawn(|| {
-                while let Some(case) = { cases.lock().unwrap().next() } {
-                    stops(case);
-                }
-            });
-        }
     });
 }
 

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, exchange, read_answer, send, until,
+    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_answer, send,
+    until,
 };
 
 #[test]
@@ -77,7 +78,7 @@ fn after_the_drain_no_connection_is_accepted_and_a_held_one_does_not_delay_the_e
 #[test]
 fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
     let drain = Duration::from_secs(1);
-    for _ in 0..12 {
+    each(4, 0..12, |_| {
         let mut appinfo = Start::new().args("--drain 1").spawn();
         let (address, answered, told) = (appinfo.address, AtomicU32::new(0), OnceLock::new());
         thread::scope(|scope| {
@@ -100,7 +101,7 @@ fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
             appinfo.signal(SIGTERM);
         });
         assert_eq!(appinfo.wait().code(), Some(0));
-    }
+    });
 }
 
 #[test]
