@@ -74,7 +74,7 @@ fn run(settings: &Settings) -> Result<(), String> {
     let heartbeat = Arc::new(Heartbeat::of(listener.address()));
     heartbeat::start(&heartbeat, listener.clone())?;
     let heard = heartbeat.clone();
-    footprint::watch(listener.clone(), move || heard.requests())?;
+    footprint::watch(move || heard.requests())?;
     let responder = Responder {
         endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
         metrics: Metrics::new(settings.variant.name),

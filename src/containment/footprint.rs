@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, getrlimit, setrlimit};
+#[cfg(target_os = "linux")]
+use rustix::thread::{ClockId, NanosleepRelativeResult, Timespec, clock_nanosleep_relative};
 
 use crate::containment::{renewal, scheduling};
 use crate::log;
@@ -21,7 +21,7 @@ const MOST: u64 = 54 << 20;
 
 /// The most memory of its own, in bytes: what the library reads without end doubles its buffer, and
 /// copies it, within one look.
-const MOST_MEMORY: u64 = 40 << 20;
+const MOST_MEMORY: u64 = 24 << 20;
 
 /// More memory, in bytes, and more threads than it keeps when there is nothing to do. While it holds
 /// that, it is looked at more often, since clients can make it hold thousands of threads more in a
@@ -32,14 +32,18 @@ const MANY: u64 = 48;
 /// What the kernel holds for a thread and its connection, in bytes, beside the resident memory.
 const THREAD: u64 = 38 << 10;
 
-/// How often to look at least, while there are new connections, and while it holds much.
-const AT_REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
-const BUSY: Duration = Duration::from_millis(25);
+/// How much processor time may be spent until the next look. Whatever makes the process hold more
+/// spends some: at rest there is nothing to look at, and no number of processors outruns the looks.
+#[cfg(target_os = "linux")]
+const SPENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 8_000_000 };
+
+/// How often to look while it holds much, and where the kernel does not count like that.
 const HURRY: Duration = Duration::from_millis(5);
+const BUSY: Duration = Duration::from_millis(25);
 
 /// How long to go on answering before it begins anew, where it has so few threads that what they
 /// queue grows slowly: there is time to answer what waits.
-const QUEUED_ANSWERS: Duration = Duration::from_millis(100);
+const QUEUED_ANSWERS: Duration = Duration::from_millis(50);
 const SLOW: u64 = 24;
 
 /// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
@@ -93,35 +97,31 @@ impl Footprint {
 }
 
 /// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it begin
-/// anew when that is too much. At rest it waits for the next connection to `listener`. `requests` tells
-/// how many have come so far.
+/// anew when that is too much. `requests` tells how many have come so far.
 ///
 /// # Errors
 ///
 /// A sentence, when the process may start no thread.
-pub fn watch(
-    listener: impl AsFd + Send + 'static,
-    requests: impl Fn() -> u64 + Send + 'static,
-) -> Result<(), String> {
+pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> {
     let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
         scheduling::wake_at_once();
-        let (mut since, mut before) = (Instant::now(), requests());
+        // Since when it has held much, or for how many whiles, and how many requests had come by then.
+        let mut since = None;
         let (threads, memory) = loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
-            let held = memory + threads * THREAD;
             let is_much = memory > MUCH || threads > MANY;
-            let was_leisure = since.elapsed() >= WHILE && requests() - before < FEW;
-            if held > MOST || memory > MOST_MEMORY || is_much && was_leisure {
+            let (start, before) = since.take().unwrap_or_else(|| (Instant::now(), requests()));
+            let is_while = start.elapsed() >= WHILE;
+            let is_leisure = is_while && requests() - before < FEW;
+            if memory + threads * THREAD > MOST || memory > MOST_MEMORY || is_much && is_leisure {
                 break (threads, memory);
             }
-            if !is_much || since.elapsed() >= WHILE {
-                (since, before) = (Instant::now(), requests());
-            }
             if is_much {
+                since = (!is_while).then_some((start, before));
                 sleep(HURRY);
-            } else if poll(&mut [PollFd::new(&listener, PollFlags::IN)], Some(&AT_REST)) != Ok(0) {
-                sleep(BUSY);
+            } else {
+                sleep_while_spending();
             }
         };
         let last_answers = if threads > SLOW { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
@@ -130,4 +130,13 @@ pub fn watch(
         renewal::ask(why, last_answers);
     };
     thread::start(Some("footprint"), Box::new(look))
+}
+
+/// Sleeps until the process has spent [`SPENT`].
+fn sleep_while_spending() {
+    #[cfg(target_os = "linux")]
+    if let NanosleepRelativeResult::Ok = clock_nanosleep_relative(ClockId::ProcessCPUTime, &SPENT) {
+        return;
+    }
+    sleep(BUSY);
 }
