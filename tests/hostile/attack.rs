@@ -2,6 +2,7 @@
 //! holds before and after.
 
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError::Timeout, Sender, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -23,15 +24,17 @@ pub fn alone() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The static release binary, to be started.
+/// The static release binary, to be started in a session of its own: the kernel shares the processors
+/// out among sessions (sched(7), the autogroup feature), as it does among pods. Its niceness then
+/// counts among its threads alone, and however busy all else is, it has a share.
 pub fn release() -> Start {
-    Start::of(&[common::release_binary()])
+    Start::of(&[Path::new("setsid"), common::release_binary()])
 }
 
 /// The same, started by `sh` after these commands, which this program runs, if any.
 pub fn release_after(runner: &[&str], commands: &str) -> Start {
     let script = format!("{commands} && exec {} \"$@\"", common::release_binary().display());
-    Start::of(&[runner, &["sh", "-c", &script, "sh"]].concat())
+    Start::of(&[&["setsid"], runner, &["sh", "-c", &script, "sh"]].concat())
 }
 
 /// A connection; on this machine from one of many loopback addresses, so that no ports run out.
