@@ -75,16 +75,16 @@ struct CommandLine {
     #[argh(switch)]
     access_log: bool,
 
-    /// so many of /v1/appinfo's answers fail as the broken variant's do: a percentage, such as 5 or 0.5
+    /// how many of /v1/appinfo's answers fail as the broken variant's do, such as 5 or 0.5
     /// [APPINFO_ERROR_RATE; default: 0]
     #[argh(option, arg_name = "percentage")]
     error_rate: Option<String>,
 
-    /// so much later are its late answers sent [APPINFO_DELAY; default: 0]
+    /// how much later its late answers are sent, in milliseconds [APPINFO_DELAY; default: 0]
     #[argh(option, arg_name = "milliseconds")]
     delay: Option<String>,
 
-    /// so many of its answers are late, where there is a delay [APPINFO_DELAY_RATE; default: 100]
+    /// how many of its answers are late, where there is a delay [APPINFO_DELAY_RATE; default: 100]
     #[argh(option, arg_name = "percentage")]
     delay_rate: Option<String>,
 
@@ -162,6 +162,7 @@ fn help(usage: &str) -> String {
     for Variant { name, summary, .. } in &VARIANTS {
         help.push_str(&format!("  {name:<16}  {summary}\n"));
     }
+    help.push_str("\nThe pod's name and namespace are MY_POD_NAME and MY_POD_NAMESPACE.\n");
     help
 }
 

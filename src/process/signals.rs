@@ -55,9 +55,12 @@ pub fn heed(
                     // The loop waits for requests: now there is an end to wait for as well.
                     server.unblock();
                     let seconds = time.as_secs();
-                    log::line(format_args!(
-                        "told to stop: not ready any more, serving for {seconds} s more"
-                    ));
+                    log::line(match seconds {
+                        0 => "told to stop: answering what has come".to_owned(),
+                        _ => format!(
+                            "told to stop: not ready any more, serving for {seconds} s more"
+                        ),
+                    });
                 }
                 // As sigwait(3) has it, only for a signal that does not exist.
                 Err(_) => unreachable!("these signals exist"),

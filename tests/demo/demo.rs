@@ -7,6 +7,7 @@ mod common;
 mod laptop;
 mod story;
 
+use std::env;
 use std::io::stdin;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{EarlyExit, FromArgs};
 use nix::sys::signal::{SigSet, Signal};
 
 use laptop::Laptop;
@@ -24,17 +25,46 @@ use laptop::Laptop;
 /// are processes, and a small balancer stands before them as a Service does.
 #[derive(FromArgs)]
 struct Demo {
-    /// where the page is to be [default: 127.0.0.1:8080]; port 0 picks a free one
+    /// where the page is to be, such as :9000 or 127.0.0.1:9000 [default: 127.0.0.1:8080]; port 0
+    /// picks a free one
     #[argh(option, arg_name = "address:port", default = "([127, 0, 0, 1], 8080).into()")]
+    #[argh(from_str_fn(listen))]
     listen: SocketAddr,
 
     /// go on to the next step by itself after so many seconds
-    #[argh(option, arg_name = "seconds")]
+    #[argh(option, arg_name = "seconds", from_str_fn(seconds))]
     auto: Option<u64>,
 }
 
+/// The address in that text; on this machine alone where only a port is given.
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let whole = text.strip_prefix(':').map(|port| format!("127.0.0.1:{port}"));
+    let wrong = |_| "it must be an IP address and a port, such as 127.0.0.1:9000 or :9000".into();
+    whole.as_deref().unwrap_or(text).parse().map_err(wrong)
+}
+
+fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
+    seconds.ok_or_else(|| "it must be a whole number of seconds, such as 20".into())
+}
+
+/// How one calls it.
+const NAME: &str = "cargo run --example demo --";
+
 fn main() -> ExitCode {
-    let demo: Demo = argh::from_env();
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let demo = match Demo::from_args(&[NAME], &arguments) {
+        Ok(demo) => demo,
+        Err(EarlyExit { output, status: Ok(()) }) => {
+            println!("{output}");
+            return ExitCode::SUCCESS;
+        }
+        Err(EarlyExit { output, .. }) => {
+            eprintln!("demo: {}\n`{NAME} --help` lists what it takes.", output.trim_end());
+            return ExitCode::FAILURE;
+        }
+    };
     match start(&demo) {
         Ok(told) => told,
         Err(why) => {
@@ -48,7 +78,7 @@ fn main() -> ExitCode {
 fn start(demo: &Demo) -> Result<ExitCode, String> {
     let listener = TcpListener::bind(demo.listen).map_err(|error| {
         let address = demo.listen;
-        format!("cannot listen on {address}: {error}. Name another address with --listen.")
+        format!("cannot listen on {address}: {error}. Try another port: {NAME} --listen :9000")
     })?;
     let program = build()?;
     let pace = Pace::new(demo.auto);
@@ -57,7 +87,7 @@ fn start(demo: &Demo) -> Result<ExitCode, String> {
         (story::tell(&mut laptop, &pace), laptop.summary())
     };
     // Not before everything is gone: the words are true.
-    println!("\n{told} Nothing is left running.");
+    println!("\n{told} Nothing is left running; the page can be closed.");
     Ok(ended.err().map_or(ExitCode::SUCCESS, |Stop(status)| status.into()))
 }
 
@@ -140,11 +170,17 @@ impl Pace {
         Ok(())
     }
 
-    /// Waits until the next step is due: for its time, or for a line or the end of the input.
-    fn step(&self) -> Result<(), Stop> {
+    /// Waits until the next step is due: for its time, or for a line or the end of the input. Tells
+    /// whether there will be no more lines.
+    fn step(&self) -> Result<bool, Stop> {
+        let mut line = Err(TryRecvError::Empty);
         match self.auto {
-            Some(time) => self.wait(time),
-            None => self.until(|| self.lines.try_recv() != Err(TryRecvError::Empty)),
+            Some(time) => self.wait(time)?,
+            None => self.until(|| {
+                line = self.lines.try_recv();
+                line != Err(TryRecvError::Empty)
+            })?,
         }
+        Ok(line == Err(TryRecvError::Disconnected))
     }
 }

@@ -27,7 +27,7 @@ const STEPS: [Step; 6] = [
             Ok(())
         },
         happened: "The first pod got the label newlabel=realtime, by its labels file, and nothing was restarted.",
-        look: "the label stands out in that pod's row.",
+        look: "the label appears in that pod's row; if the page was open before, as a new one.",
     },
     Step {
         title: "The broken canary",
@@ -36,13 +36,13 @@ const STEPS: [Step; 6] = [
             Ok(())
         },
         happened: "A fix was let in as a fourth pod, beside the three. It is alive and ready, and it fails.",
-        look: "a quarter of the squares is amber and crossed out; all the errors are the canary's.",
+        look: "from now on a quarter of the squares is amber, all crossed out. (Tiles and rows count the last minute, so they follow slowly.)",
     },
     Step {
         title: "Rolled back",
         act: |laptop| laptop.end(3),
         happened: "The canary was told to stop, answered what it was still asked, and is gone.",
-        look: "no square is crossed out any more, and none was lost; the canary's row fades.",
+        look: "new squares are teal again, none is missing, and the canary's row fades.",
     },
     Step {
         title: "The fixed canary",
@@ -51,7 +51,7 @@ const STEPS: [Step; 6] = [
             Ok(())
         },
         happened: "The right fix was let in the same way.",
-        look: "a quarter of the squares is amber and whole; the canary tells its namespace.",
+        look: "a quarter of the new squares is amber, and whole; the canary tells its namespace.",
     },
     Step {
         title: "Accepted",
@@ -63,7 +63,7 @@ const STEPS: [Step; 6] = [
             laptop.end(0)
         },
         happened: "One stable pod after the other gave way to one with the fix, and the canary went last.",
-        look: "all squares are teal again, under new names, and every pod tells its namespace.",
+        look: "new squares are teal, under new names that tell their namespace; the old rows fade.",
     },
 ];
 
@@ -82,7 +82,9 @@ pub fn tell(laptop: &mut Laptop, pace: &Pace) -> Result<(), Stop> {
             Some(time) => format!("    ({} s to {next})", time.as_secs()),
             None => format!("    (Enter: {next}, Ctrl+C: end it all)"),
         })?;
-        pace.step()?;
+        if pace.step()? {
+            say("    (the input has ended: going on)")?;
+        }
     }
     Ok(())
 }
