@@ -269,6 +269,7 @@ load context="":
     esac
     "${load[@]}"
     rm -f "$archive"
+    echo "Loaded ${images[*]} into the cluster of \"$context\"."
 
 # Run the tutorial on the cluster of CONTEXT, in a namespace of its own
 [group("cluster")]
