@@ -158,11 +158,11 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Result<Vec<String>, Strin
 /// argh's help, with what only the program knows.
 fn help(usage: &str) -> String {
     let mut help = usage.trim_end().to_owned();
-    help.push_str("\n\nVariants:\n");
+    help.push_str("\n\nThe pod's name and namespace are MY_POD_NAME and MY_POD_NAMESPACE.\n");
+    help.push_str("\nVariants:\n");
     for Variant { name, summary, .. } in &VARIANTS {
         help.push_str(&format!("  {name:<16}  {summary}\n"));
     }
-    help.push_str("\nThe pod's name and namespace are MY_POD_NAME and MY_POD_NAMESPACE.\n");
     help
 }
 

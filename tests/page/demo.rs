@@ -168,7 +168,7 @@ fn the_demo_tells_the_story_with_the_shares_that_it_promises_and_loses_no_reques
         demo.enter();
         let (status, stderr) = demo.ended();
         assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
-        let summary = demo.said("Nothing is left running.");
+        let summary = demo.said("Nothing is left running");
         assert!(summary.contains(" requests came, 0 of them got no answer."), "{summary}");
         let counted: usize = summary.split(' ').next().unwrap().parse().expect("a number");
         assert!(counted > asked, "{counted} of {asked}");
@@ -180,7 +180,7 @@ fn the_demo_goes_on_by_itself_when_told_to_or_when_its_input_has_ended() {
     // Of --auto, an input that stays open makes no end; without it, that has ended before it began.
     for (arguments, stdin) in [("--auto 1", Stdio::piped()), ("", Stdio::null())] {
         let mut demo = Demo::start(&format!("--listen 127.0.0.1:0 {arguments}"), stdin);
-        demo.said("0 requests came, 0 of them got no answer. Nothing is left running.");
+        demo.said("0 requests came, 0 of them got no answer. Nothing is left running");
         let (status, stderr) = demo.ended();
         assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
         demo.happened(6);
@@ -202,7 +202,7 @@ fn the_demo_ends_all_it_has_started_on_ctrl_c_even_what_is_gone_already() {
         send(demo.pid(), Signal::SIGINT).expect("the demo is there");
         let (status, stderr) = demo.ended();
         assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
-        demo.said("Nothing is left running.");
+        demo.said("Nothing is left running");
     }
 }
 
