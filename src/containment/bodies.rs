@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chunked_transfer::Decoder;
 use tiny_http::{Header, Method, ReadWrite, Request, Response, StatusCode};
 
+use crate::containment::scheduling;
 use crate::thread;
 use crate::web::answer::{Answer, JSON, SERVER, Sender};
 
@@ -67,7 +68,10 @@ pub fn refuse(request: Request, refusal: Answer) {
     };
     // Forgotten, not dropped, where the thread cannot be started.
     let request = ManuallyDrop::new(request);
-    let refuse = move || refuse_in_time(ManuallyDrop::into_inner(request), &refusal, is_raw, share);
+    let refuse = move || {
+        scheduling::stand_back();
+        refuse_in_time(ManuallyDrop::into_inner(request), &refusal, is_raw, share);
+    };
     let _ = thread::start(None, Box::new(refuse));
 }
 

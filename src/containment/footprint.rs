@@ -21,7 +21,7 @@ const MOST: u64 = 54 << 20;
 
 /// The most memory of its own, in bytes: what the library reads without end doubles its buffer, and
 /// copies it, within one look.
-const MOST_MEMORY: u64 = 24 << 20;
+const MOST_MEMORY: u64 = 32 << 20;
 
 /// More memory, in bytes, and more threads than it keeps when there is nothing to do. While it holds
 /// that, it is looked at more often, since clients can make it hold thousands of threads more in a
