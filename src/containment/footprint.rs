@@ -33,7 +33,7 @@ const MANY: u64 = 48;
 const THREAD: u64 = 38 << 10;
 
 /// How much processor time may be spent until the next look. Whatever makes the process hold more
-/// spends some: at rest there is nothing to look at, and no number of processors outruns the looks.
+/// spends some, also where nobody connects any more; and at rest there is nothing to look at.
 #[cfg(target_os = "linux")]
 const SPENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 8_000_000 };
 

@@ -179,11 +179,28 @@ fn the_demo_tells_the_story_with_the_shares_that_it_promises_and_loses_no_reques
 fn the_demo_goes_on_by_itself_when_told_to_or_when_its_input_has_ended() {
     // Of --auto, an input that stays open makes no end; without it, that has ended before it began.
     for (arguments, stdin) in [("--auto 1", Stdio::piped()), ("", Stdio::null())] {
-        let mut demo = Demo::start(&format!("--listen 127.0.0.1:0 {arguments}"), stdin);
+        let mut demo = Demo::start(&format!("--listen :0 {arguments}"), stdin);
+        assert!(demo.address().ip().is_loopback());
         demo.said("0 requests came, 0 of them got no answer. Nothing is left running");
         let (status, stderr) = demo.ended();
         assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
         demo.happened(6);
+        let says_why = demo.stdout.all().iter().any(|line| line.contains("the input has ended"));
+        assert_eq!(says_why, arguments.is_empty());
+    }
+}
+
+#[test]
+fn the_demo_says_what_it_expected_where_it_cannot_take_a_value() {
+    for (arguments, expected) in [
+        ("--listen 9000", "such as 127.0.0.1:9000 or :9000"),
+        ("--auto 0", "a whole number of seconds, such as 20"),
+        ("--pace 2", "Unrecognized argument: --pace"),
+    ] {
+        let (status, stderr) = Demo::start(arguments, Stdio::null()).ended();
+        assert_eq!(status.code(), Some(1));
+        assert!(stderr.starts_with("demo: ") && stderr.contains(expected), "{stderr}");
+        assert!(stderr.contains("`cargo run --example demo -- --help`"), "{stderr}");
     }
 }
 
