@@ -12,7 +12,7 @@ use std::slice;
 use regex_lite::Regex;
 use serde_json::{Value, json};
 
-use crate::common::{Folder, have, repository, run};
+use crate::common::{Folder, have, repository, run, text};
 use crate::objects::{all, all_files, id, leaves, named, of_kind};
 use crate::tutorial::help;
 
@@ -43,11 +43,6 @@ fn take(object: &mut Value, place: &str, fields: &str) {
 fn spoilt(manifest: &str, old: &str, new: &str) -> String {
     assert!(manifest.contains(old), "it says {old:?}: {manifest}");
     manifest.replacen(old, new, 1)
-}
-
-/// A file of the repository.
-fn text(file: &str) -> String {
-    std::fs::read_to_string(repository().join(file)).expect("the file can be read")
 }
 
 /// Whether kubernetes-validate, which carries the schemas of the Kubernetes API, knows every object

@@ -6,10 +6,10 @@ use std::fs;
 use std::process::Command;
 
 use crate::common::pod::Pod;
-use crate::common::{Folder, Start, eventually, get, have, repository, run};
+use crate::common::server::{LISTENING, Server};
+use crate::common::{Folder, Start, eventually, get, have, repository, run, until};
 use crate::objects::named;
 use crate::pod;
-use crate::server::Server;
 use serde_json::{Value, json};
 
 /// A file of Prometheus' ConfigMap.
@@ -167,10 +167,9 @@ impl Canary {
                 .arg(format!("--config.file={}", path("prometheus.yml")))
                 .arg(format!("--storage.tsdb.path={}", path("data")))
                 .arg("--web.listen-address=127.0.0.1:0"),
+            LISTENING,
         );
-        eventually("Prometheus is ready", || {
-            (get(prometheus.address, "/-/ready").status == 200).then_some(())
-        });
+        until("Prometheus is ready", || get(prometheus.address, "/-/ready").status == 200);
         Canary { pods, prometheus, rounds: 0, _folder: folder }
     }
 

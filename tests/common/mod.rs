@@ -4,6 +4,7 @@
 
 pub mod engines;
 pub mod pod;
+pub mod server;
 pub mod service;
 
 use std::ffi::OsStr;
@@ -65,6 +66,12 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What stands in a file of the repository.
+pub fn text(file: &str) -> String {
+    let text = std::fs::read_to_string(repository().join(file));
+    text.unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
 /// Whether every one of `tools` is on the PATH. If one is not: says so and asks the test to skip,
 /// but fails where `CI=true`, since nothing may be skipped there in silence.
 pub fn have(tools: &[&str]) -> bool {
@@ -120,11 +127,7 @@ pub fn each<T: Send>(
     let next = || cases.lock().expect("no case is made in a panic").next();
     std::thread::scope(|scope| {
         for _ in 0..at_a_time {
-            scope.spawn(|| {
-                while let Some(case) = next() {
-                    act(case);
-                }
-            });
+            scope.spawn(|| std::iter::from_fn(next).for_each(&act));
         }
     });
 }
@@ -150,9 +153,8 @@ pub fn signal(pid: i32, number: i32) {
 
 /// Waits until the program that listens there is not ready any more, as after SIGTERM.
 pub fn await_draining(address: SocketAddr) {
-    let readyz = b"GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n";
     // A connection may be lost with a former self.
-    let is_off = || exchange(address, readyz).is_ok_and(|answer| answer.status == 503);
+    let is_off = || try_get(address, "/readyz").is_ok_and(|answer| answer.status == 503);
     until("readiness is off", is_off);
 }
 
@@ -396,8 +398,13 @@ impl Answer {
 
 /// One GET on a connection of its own.
 pub fn get(address: SocketAddr, target: &str) -> Answer {
+    try_get(address, target).unwrap_or_else(|error| panic!("GET {target}: {error}"))
+}
+
+/// The same, where it may fail.
+pub fn try_get(address: SocketAddr, target: &str) -> io::Result<Answer> {
     let request = format!("GET {target} HTTP/1.1\r\nHost: appinfo\r\nConnection: close\r\n\r\n");
-    exchange(address, request.as_bytes()).unwrap_or_else(|error| panic!("GET {target}: {error}"))
+    exchange(address, request.as_bytes())
 }
 
 /// A connection whose reads and writes fail after [`DEADLINE`].

@@ -1,32 +1,50 @@
-//! Somebody else's server as a child process: Prometheus, a registry of images.
+//! Somebody else's server as a child process: Prometheus, a registry of images, chromedriver.
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use crate::common::{Lines, eventually};
 use regex_lite::Regex;
 
-/// A server on a port of the kernel's choice; ended when dropped.
+use super::{DEADLINE, Lines};
+
+/// How Prometheus and the registry say where they listen; the port is what counts.
+pub const LISTENING: &str = r"istening on.*?127\.0\.0\.1:(\d+)";
+
+/// A server on a port of this machine; ended when dropped.
 pub struct Server {
     child: Child,
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// Starts it, and waits until its log (on its standard error) tells where it listens.
-    pub fn start(command: &mut Command) -> Server {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the server starts");
-        let log = Lines::of(child.stderr.take().expect("stderr is piped"));
-        let mut server = Server { child, address: SocketAddr::from(([0; 4], 0)) };
-        let address = Regex::new(r"istening on.*?(127\.0\.0\.1:\d+)").expect("it is right");
-        server.address = eventually("the server tells its address", || {
-            let log = log.all().join("\n");
-            let ended = server.child.try_wait().expect("a child can be waited for");
-            assert_eq!(ended, None, "the server ended: {log}");
-            address.captures(&log)?[1].parse().ok()
-        });
-        server
+    /// Starts it on a port of its choice, which it is to say in these words. One that does not come up
+    /// is started again, twice at most.
+    pub fn start(command: &mut Command, words: &str) -> Server {
+        let words = Regex::new(words).expect("the pattern is right");
+        (0..3).find_map(|_| Server::try_start(command, &words)).expect("the server comes up")
+    }
+
+    /// Nothing, but for what it has said, if it does not come up.
+    fn try_start(command: &mut Command, words: &Regex) -> Option<Server> {
+        let (reader, stdout) = io::pipe().expect("a pipe");
+        let stderr = stdout.try_clone().expect("a duplicate");
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
+        let child = child.expect("the server starts");
+        let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let (said, start) = (Lines::of(reader), Instant::now());
+        while start.elapsed() < DEADLINE && matches!(server.child.try_wait(), Ok(None)) {
+            let port = |line: &String| words.captures(line)?[1].parse().ok();
+            if let Some(port) = said.all().iter().find_map(port) {
+                server.address.set_port(port);
+                return Some(server);
+            }
+            sleep(Duration::from_millis(10));
+        }
+        eprintln!("{command:?}, {:?}: {:#?}", server.child.try_wait(), said.all());
+        None
     }
 }
 

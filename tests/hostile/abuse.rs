@@ -31,15 +31,9 @@ fn answers_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     read_all(stream)
 }
 
-/// The status of the final answer in these bytes, interim ones skipped (RFC 9110, 15.2).
-fn final_status(mut bytes: &[u8]) -> Option<u16> {
-    loop {
-        let Answer { status, body, .. } = Answer::parse(bytes)?;
-        if status >= 200 {
-            return Some(status);
-        }
-        bytes = &bytes[bytes.len() - body.len()..];
-    }
+/// The status of the first answer in these bytes.
+fn status(bytes: &[u8]) -> Option<u16> {
+    Answer::parse(bytes).map(|answer| answer.status)
 }
 
 /// The process ends by itself, soon, with a status that says so and a sentence that says why.
@@ -315,7 +309,7 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
     for (request, expected) in cases {
         let answer = answers_to(address, request);
         let start = &request[..request.len().min(60)];
-        assert_eq!(final_status(&answer), *expected, "{}", start.escape_ascii());
+        assert_eq!(status(&answer), *expected, "{}", start.escape_ascii());
         let text = String::from_utf8_lossy(&answer);
         let requests = request.windows(4).filter(|end| end == b"\r\n\r\n").count().max(1);
         assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
@@ -397,7 +391,7 @@ fn a_client_that_uses_its_port_again_at_once_is_answered() {
         // Asked to, the server closes first: the client's port is free as soon as it has seen that.
         let request = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
         stream.write_all(request[number % 2].as_bytes()).expect("a request can be sent");
-        assert_eq!(final_status(&read_all(stream)), Some(200), "connection {number}");
+        assert_eq!(status(&read_all(stream)), Some(200), "connection {number}");
     }
 }
 
@@ -420,7 +414,7 @@ fn answers_promptly(address: SocketAddr) -> bool {
     let Ok(mut stream) = connect(address) else { return false };
     stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
-    final_status(&read_all(stream)) == Some(200)
+    status(&read_all(stream)) == Some(200)
 }
 
 fn answers_or_ends_with_so_many_files(limit: usize) {

@@ -84,8 +84,7 @@ impl Bystander {
             let mut served = Served::default();
             while stays.recv_timeout(Duration::from_millis(5)) == Err(Timeout) {
                 let start = Instant::now();
-                let request = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-                let answer = common::exchange(address, request);
+                let answer = common::try_get(address, "/v1/appinfo");
                 served.requests += 1;
                 served.lost += u32::from(!answer.is_ok_and(|answer| answer.status == 200));
                 served.longest = served.longest.max(start.elapsed());
@@ -172,8 +171,7 @@ impl Holdings {
 pub fn is_unharmed(appinfo: &mut Appinfo, lines: usize) {
     assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
     // To begin anew, as it may right now, loses what is under way.
-    let healthz = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
-    let answer = eventually("it answers", || common::exchange(appinfo.address, healthz).ok());
+    let answer = eventually("it answers", || common::try_get(appinfo.address, "/healthz").ok());
     assert_eq!(answer.status, 200);
     let log = appinfo.stderr.all();
     assert!(log.len() <= lines, "it has said too much: {log:#?}");

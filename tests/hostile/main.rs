@@ -20,8 +20,7 @@ fn every_test_that_the_table_of_the_librarys_defects_names_exists() {
     for (before, after) in named {
         let file = before.rsplit('`').next().expect("a file is named");
         let test = after.split('`').next().expect("a test is named");
-        let text = std::fs::read_to_string(common::repository().join("tests").join(file))
-            .unwrap_or_else(|error| panic!("{file}: {error}"));
+        let text = common::text(&format!("tests/{file}"));
         assert!(text.contains(&format!("fn {test}()")), "{file} has no test {test}");
     }
 }

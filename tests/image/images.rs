@@ -1,14 +1,15 @@
 //! The images, built by `just images` and run by real engines, each test with docker and with
 //! podman.
 
-use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::common::engines::{Container, Engine, Images};
-use crate::common::{Answer, DownwardApi, Folder, eventually, exchange, repository, run};
+use crate::common::{
+    Answer, DownwardApi, Folder, await_draining, eventually, get, repository, run, try_get,
+};
 use crate::variants::{VARIANTS, without};
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -72,16 +73,12 @@ impl Pod {
         let port = images.engine.run(&format!("port {} 8080/tcp", container.id));
         let address = port.parse().unwrap_or_else(|_| panic!("{port} is an address"));
         let pod = Pod { container, address };
-        eventually("the container answers", || pod.try_get("/healthz").ok());
+        eventually("the container answers", || try_get(address, "/healthz").ok());
         pod
     }
 
-    fn try_get(&self, target: &str) -> io::Result<Answer> {
-        exchange(self.address, format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
-    }
-
     fn appinfo(&self) -> Answer {
-        self.try_get("/v1/appinfo").expect("the container answers")
+        get(self.address, "/v1/appinfo")
     }
 
     /// Everything the program has printed.
@@ -195,9 +192,7 @@ fn a_second_signal_ends_pid_1_at_once(images: &Images) {
     for (second, status) in [("TERM", 143), ("INT", 130)] {
         let pod = Pod::start(images, 1, "-e APPINFO_DRAIN=3600");
         pod.container.run("kill --signal TERM");
-        eventually("the first signal is heard", || {
-            pod.try_get("/readyz").ok().filter(|answer| answer.status == 503)
-        });
+        await_draining(pod.address);
         pod.container.run(&format!("kill --signal {second}"));
         assert_eq!(pod.wait(), status, "{}", pod.log());
     }

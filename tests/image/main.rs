@@ -3,8 +3,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../common/server.rs"]
-mod server;
 
 mod images;
 mod programs;

@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use crate::common::engines::{Container, Engine, Images, just};
+use crate::common::server::{LISTENING, Server};
 use crate::common::{Folder, exchange, get, have};
-use crate::server::Server;
 use crate::variants::{VARIANTS, without};
 use serde_json::{Value, json};
 
@@ -17,7 +17,8 @@ fn registry(folder: &Folder) -> Server {
     let lines = "version: 0.1\nhttp: {addr: '127.0.0.1:0'}\nstorage: {inmemory: {}}\n";
     std::fs::write(&config, lines).expect("a file can be written");
     let mut registry = Command::new("docker-registry");
-    Server::start(registry.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none"))
+    registry.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
+    Server::start(&mut registry, LISTENING)
 }
 
 #[test]

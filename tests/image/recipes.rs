@@ -326,8 +326,7 @@ fn push_with_buildx_builds_both_architectures_at_once() {
         assert!(program.is_file(), "{arch} has been built");
     }
     // What it says about the manifests is README's line, which is tested there.
-    let readme =
-        std::fs::read_to_string(common::repository().join("README.md")).expect("it is there");
+    let readme = common::text("README.md");
     let line = readme.lines().find(|line| line.starts_with("sed ")).expect("README has one");
     let said = String::from_utf8_lossy(&ran.output.stdout);
     let told = line.replace("registry.example.com/you", "registry.example/team");

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::common::engines::just;
-use crate::common::{Start, have, repository, run};
+use crate::common::{Start, have, repository, run, text};
 use regex_lite::Regex;
 use serde_json::Value;
 
@@ -37,8 +37,7 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     let listed: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(listed, VARIANTS);
 
-    let readme =
-        std::fs::read_to_string(repository().join("manifests/README.md")).expect("it is there");
+    let readme = text("manifests/README.md");
     let row = Regex::new(r"(?m)^\| `(localhost/appinfo:.+)` \| `(.+?)` \|").expect("it is right");
     let rows: Vec<_> = row.captures_iter(&readme).map(|row| row.extract().1).collect();
     assert_eq!(rows, [0, 1, 2].map(|it| [IMAGES[it], VARIANTS[it]]));

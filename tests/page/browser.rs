@@ -2,13 +2,13 @@
 //! commands that these tests need.
 
 use std::io;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Lines, exchange, have, until};
+use crate::common::server::Server;
+use crate::common::{Answer, exchange, have, until};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
@@ -17,32 +17,9 @@ pub const END: char = '\u{E010}';
 pub const LEFT: char = '\u{E012}';
 pub const RIGHT: char = '\u{E014}';
 
-/// Starts chromedriver, which tells its port; if it does not, shows what it has said instead.
-fn driver() -> Option<(Child, u16)> {
-    let mut command = Command::new("chromedriver");
-    let mut driver =
-        command.arg("--port=0").stdout(Stdio::piped()).spawn().expect("chromedriver starts");
-    let stdout = Lines::of(driver.stdout.take().expect("stdout is piped"));
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(20) && matches!(driver.try_wait(), Ok(None)) {
-        let port = stdout.all().iter().find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        if let Some(port) = port {
-            return Some((driver, port));
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let _ = driver.kill();
-    eprintln!("chromedriver, {:?}: {:#?}", driver.wait(), stdout.all());
-    None
-}
-
 /// A browser with one window and, as chromedriver sees to, a profile of its own; ends when dropped.
 pub struct Browser {
-    driver: Child,
-    address: SocketAddr,
+    driver: Server,
     session: String,
 }
 
@@ -52,9 +29,9 @@ impl Browser {
         if !have(&["chromium", "chromedriver"]) {
             return None;
         }
-        let (driver, port) = (0..3).find_map(|_| driver()).expect("chromedriver comes up");
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut browser = Browser { driver, address, session: String::new() };
+        let mut driver = Command::new("chromedriver");
+        let driver = Server::start(driver.arg("--port=0"), r"started successfully on port (\d+)");
+        let mut browser = Browser { driver, session: String::new() };
         // CI is root, for whom Chromium has no sandbox.
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-component-update"];
@@ -205,7 +182,7 @@ impl Browser {
     }
 
     fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
-        let (session, host, length) = (&self.session, self.address, body.len());
+        let (session, host, length) = (&self.session, self.driver.address, body.len());
         let request = format!(
             "{method} /session{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
              Content-Length: {length}\r\n\r\n{body}"
@@ -216,9 +193,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Deleting the session ends the browser; the driver alone would leave it running.
+        // This ends the browser; the end of the driver alone would leave it running.
         let _ = self.ask("DELETE", "", "");
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
     }
 }

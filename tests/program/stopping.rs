@@ -69,8 +69,10 @@ fn sigint_stops_without_the_wait_and_whatever_was_received_before_is_answered() 
 fn after_the_drain_no_connection_is_accepted_and_a_held_one_does_not_delay_the_end() {
     let mut appinfo = Start::new().args("--drain 0").spawn();
     let _held = connect(appinfo.address).unwrap();
+    let start = Instant::now();
     appinfo.signal(SIGTERM);
     assert_eq!(appinfo.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(8), "a silent connection is cut after ten");
     assert!(exchange(appinfo.address, b"GET / HTTP/1.1\r\n\r\n").is_err());
 }
 

@@ -123,7 +123,7 @@ fn metrics(appinfo: &Appinfo) -> BTreeSet<String> {
 
 #[test]
 fn every_excerpt_stands_in_a_manifest() {
-    let manifest = std::fs::read_to_string(repository().join("manifests/appinfo.yaml")).unwrap();
+    let manifest = common::text("manifests/appinfo.yaml");
     let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &readme::text());
     assert!(!excerpts.is_empty());
     for excerpt in excerpts {
@@ -141,7 +141,7 @@ fn every_link_leads_somewhere() {
         matches("(?m)^#+ (.*)", &readme::prose(page)).into_iter().map(slug).collect()
     };
     for name in readme::PAGES {
-        let page = readme::page(name);
+        let page = common::text(name);
         let folder = repository().join(name).parent().expect("it is in a folder").to_owned();
         for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &readme::prose(&page)) {
             if target.starts_with("https://") {

@@ -43,15 +43,9 @@ impl Step {
     }
 }
 
-/// One page.
-pub fn page(name: &str) -> String {
-    let page = std::fs::read_to_string(common::repository().join(name));
-    page.unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
 /// Both.
 pub fn text() -> String {
-    PAGES.map(page).concat()
+    PAGES.map(common::text).concat()
 }
 
 /// The lines of a text that are neither in a fenced block nor a note.
@@ -62,7 +56,7 @@ pub fn prose(text: &str) -> String {
 
 /// The whole script of a page. Panics with the line where it breaks the rules.
 pub fn script(name: &str) -> Vec<Item> {
-    let text = page(name);
+    let text = common::text(name);
     let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
     let blocks = Regex::new(block).expect("the pattern is right");
     let how = r"^(not run: .*|background: [a-z-]+|(soon|aside|outside image)(, (soon|aside))*)$";
