@@ -17,6 +17,7 @@ mod web;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use containment::heartbeat::{self, Heartbeat};
 use containment::renewal::Renewal;
@@ -74,7 +75,9 @@ fn run(settings: &Settings) -> Result<(), String> {
     let heartbeat = Arc::new(Heartbeat::of(listener.address()));
     heartbeat::start(&heartbeat, listener.clone())?;
     let heard = heartbeat.clone();
-    footprint::watch(move || heard.requests())?;
+    let late = Late::default();
+    let waiting = late.waiting.clone();
+    footprint::watch(move || heard.requests(), move || waiting.load(Ordering::Relaxed))?;
     let responder = Responder {
         endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
         metrics: Metrics::new(settings.variant.name),
@@ -82,7 +85,7 @@ fn run(settings: &Settings) -> Result<(), String> {
         access_log: settings.access_log,
         sender: Sender::default(),
         stalled: Stalled::new(),
-        late: Late::default(),
+        late,
     };
     server::run(&server, &listener, &draining, responder);
     Ok(())

@@ -1,7 +1,7 @@
 //! Requests with a body, which nothing here takes. tiny_http reads what is left of one wherever its
 //! request is dropped, for as long as its client likes, into as much memory as was announced.
 
-use std::io::{Cursor, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::mem::{self, ManuallyDrop};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -49,11 +49,11 @@ impl Body {
     }
 }
 
-/// Whether such a header has such a word in its value.
-fn has(request: &Request, name: &'static str, word: &str) -> bool {
-    request.headers().iter().any(|header| {
-        header.field.equiv(name) && header.value.as_str().to_ascii_lowercase().contains(word)
-    })
+/// Whether the first header of that name has such a word in its value. The library looks at no other,
+/// and to look at more than it does would be to mistake what it is going to do.
+pub fn has(request: &Request, name: &'static str, word: &str) -> bool {
+    let first = request.headers().iter().find(|header| header.field.equiv(name));
+    first.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
 }
 
 /// Refuses a request whose body is still to come, in a thread of its own, in which the body may take
@@ -95,18 +95,21 @@ fn refuse_in_time(mut request: Request, refusal: &Answer, is_raw: bool, mut shar
 }
 
 /// Answers before the body is read, which the library does where this is dropped. `upgrade` is its only
-/// way for that. It leaves out some headers then, and never lets one say `Connection: close`; but not
-/// what comes behind a line break in the value of another (CVE-2026-66753).
+/// way for that. It sends a head alone then, leaves out some headers, and never lets one say
+/// `Connection: close`; but not what comes behind a line break in the value of another (CVE-2026-66753).
 fn answer_first(request: Request, refusal: &Answer) -> Box<dyn ReadWrite + Send> {
     let length = refusal.body().len();
     let server = format!("{SERVER}\r\nContent-Length: {length}\r\nConnection: close");
     let headers = [("Content-Type", JSON), ("Server", &server)];
     let headers =
         headers.map(|(name, value)| Header::from_bytes(name, value).expect("these are headers"));
-    let body = if *request.method() == Method::Head { &[] } else { refusal.body() };
-    let (status, length) = (StatusCode(refusal.status), Some(body.len()));
-    let body = Cursor::new(body.to_vec());
-    request.upgrade("HTTP/1.1", Response::new(status, headers.into(), body, length, None))
+    let head = Response::new(StatusCode(refusal.status), headers.into(), io::empty(), None, None);
+    let with_body = *request.method() != Method::Head;
+    let mut stream = request.upgrade("HTTP/1.1", head);
+    if with_body {
+        let _ = stream.write_all(refusal.body()).and_then(|()| stream.flush());
+    }
+    stream
 }
 
 /// Reads a body in pieces and throws them away; tells whether it has ended, or broken off, in time.

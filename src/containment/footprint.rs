@@ -97,12 +97,16 @@ impl Footprint {
 }
 
 /// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it begin
-/// anew when that is too much. `requests` tells how many have come so far.
+/// anew when that is too much. `requests` tells how many have come so far, and `late` how many answers
+/// wait until they are late enough: whose thread waits for that does not idle.
 ///
 /// # Errors
 ///
 /// A sentence, when the process may start no thread.
-pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> {
+pub fn watch(
+    requests: impl Fn() -> u64 + Send + 'static,
+    late: impl Fn() -> usize + Send + 'static,
+) -> Result<(), String> {
     let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
         scheduling::wake_at_once();
@@ -113,7 +117,7 @@ pub fn watch(requests: impl Fn() -> u64 + Send + 'static) -> Result<(), String> 
             let is_much = memory > MUCH || threads > MANY;
             let (start, before) = since.take().unwrap_or_else(|| (Instant::now(), requests()));
             let is_while = start.elapsed() >= WHILE;
-            let is_leisure = is_while && requests() - before < FEW;
+            let is_leisure = is_while && requests() - before < FEW && late() == 0;
             if memory + threads * THREAD > MOST || memory > MOST_MEMORY || is_much && is_leisure {
                 break (threads, memory);
             }

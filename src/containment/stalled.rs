@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{HTTPVersion, Request};
 
+use crate::containment::bodies;
+
 /// How often a client is answered on a connection that it has been told to close. None has to be (RFC
 /// 9112, 9.6), but a connection is known by its client's address alone, which may soon be another's.
 const OFTEN: u32 = 16;
@@ -73,13 +75,12 @@ impl Stalled {
     }
 }
 
-/// Whether a request ends its connection, so that the next one from there comes on another.
+/// Whether the library ends the connection after a request, so that the next one from there comes on
+/// another.
 fn is_last(request: &Request) -> bool {
-    *request.http_version() == HTTPVersion(1, 0)
-        || request.headers().iter().any(|header| {
-            header.field.equiv("Connection")
-                && header.value.as_str().to_ascii_lowercase().contains("close")
-        })
+    let says = |word| bodies::has(request, "Connection", word);
+    let is_old = *request.http_version() == HTTPVersion(1, 0);
+    says("close") || says("upgrade") || is_old && !says("keep-alive")
 }
 
 /// Lets go of a request without an answer. (Dropping it would send one.) No body may be unread.

@@ -2,6 +2,8 @@
 //! meanwhile; what holds their connections is the library's threads, as for every open connection.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -23,34 +25,47 @@ pub struct Asked {
     pub fails: bool,
 }
 
-/// The answers that wait, and when each is due, the first of them first.
+/// The answers that wait.
 #[derive(Default)]
-pub struct Late(VecDeque<(Instant, Asked)>);
+pub struct Late {
+    /// When each is due, the first of them first.
+    queue: VecDeque<(Instant, Asked)>,
+    /// How many there are, for other threads.
+    pub waiting: Arc<AtomicUsize>,
+}
 
 impl Late {
     /// Lets an answer wait for as long as it is to be late. Gives back what is to be answered at once.
     pub fn hold(&mut self, asked: Asked, delay: Duration) -> Option<Asked> {
         // Answers on one connection keep their order: the library would let the loop wait for it.
         let client = asked.request.remote_addr();
-        let behind = self.0.iter().rposition(|(_, other)| other.request.remote_addr() == client);
+        let behind =
+            self.queue.iter().rposition(|(_, other)| other.request.remote_addr() == client);
         if let Some(place) = behind {
-            self.0.insert(place + 1, (self.0[place].0, asked));
-        } else if delay.is_zero() || self.0.len() >= MOST {
+            self.queue.insert(place + 1, (self.queue[place].0, asked));
+        } else if delay.is_zero() || self.queue.len() >= MOST {
             return Some(asked);
         } else {
-            self.0.push_back((asked.came + delay, asked));
+            self.queue.push_back((asked.came + delay, asked));
         }
+        self.tell();
         None
+    }
+
+    fn tell(&self) {
+        self.waiting.store(self.queue.len(), Ordering::Relaxed);
     }
 
     /// For how long no answer is due; `None` when none waits.
     pub fn left(&self) -> Option<Duration> {
-        Some(self.0.front()?.0.saturating_duration_since(Instant::now()))
+        Some(self.queue.front()?.0.saturating_duration_since(Instant::now()))
     }
 
     /// The next answer that is due.
     pub fn due(&mut self) -> Option<Asked> {
         self.left().filter(Duration::is_zero)?;
-        Some(self.0.pop_front()?.1)
+        let (_, asked) = self.queue.pop_front()?;
+        self.tell();
+        Some(asked)
     }
 }

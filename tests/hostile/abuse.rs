@@ -119,8 +119,12 @@ fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
 
 /// What these announce is so much that the library may not be let to ask the allocator for it: the
 /// request is answered and forgotten, thread and files and all.
-const FORGOTTEN: [&str; 2] =
-    ["Content-Length: 100000000000", "Content-Length: 9223372036854775808"];
+const FORGOTTEN: [&str; 3] = [
+    "Content-Length: 100000000000",
+    "Content-Length: 9223372036854775808",
+    // The library heeds the first of several alone.
+    "Connection: close\r\nConnection: upgrade\r\nContent-Length: 100000000000",
+];
 
 /// How a client goes about the body that it has announced.
 enum Body {
@@ -183,6 +187,7 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
         ("Content-Length: 2000\r\nContent-Length: 0", Never, Some(413)),
         (FORGOTTEN[0], Never, Some(413)),
         (FORGOTTEN[1], Never, Some(413)),
+        (FORGOTTEN[2], Never, Some(413)),
     ];
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
@@ -211,8 +216,8 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
     attacked.was_unharmed(3 * FORGOTTEN.len() as u64, 8_000, 2);
 }
 
-/// Sends a head and its body; the status of the first answer, and how long that took to come. What
-/// cannot be sent any more then is no surprise.
+/// Sends a head and its body; the status of the first answer, which must be whole, and how long that
+/// took to come. What cannot be sent any more then is no surprise.
 fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, Duration) {
     let mut stream = send(address, head);
     let start = Instant::now();
@@ -229,9 +234,14 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, D
                 }
             }
         });
-        let answer = common::read_answer(&mut reader, true).ok();
+        let is_head = head.starts_with("HEAD");
+        let answer = common::read_answer(&mut reader, is_head).ok();
         let took = start.elapsed();
         let _ = reader.shutdown(Shutdown::Both);
+        if let Some(answer) = &answer {
+            let length = answer.header("content-length").map_or(Ok(0), str::parse);
+            assert!(is_head || length == Ok(answer.body.len()), "{head}{answer:?}");
+        }
         (answer.map(|answer| answer.status), took)
     })
 }
@@ -374,6 +384,21 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     // The library's queue keeps the memory of its longest moment.
     // It may begin anew to give it back, once there is leisure for that.
     attacked.was_unharmed(0, 16_000, 3);
+}
+
+#[test]
+fn whoever_goes_on_asking_after_being_told_to_close_is_passed_over_in_whatever_words() {
+    let appinfo = release().spawn();
+    for head in [
+        "HTTP/1.1",
+        "HTTP/1.0\r\nConnection: keep-alive",
+        "HTTP/1.1\r\nConnection: keep-alive\r\nConnection: close",
+    ] {
+        let requests = format!("GET /healthz {head}\r\n\r\n").repeat(100);
+        let answers = answers_to(appinfo.address, requests.as_bytes());
+        let answers = String::from_utf8_lossy(&answers).matches(" 200 OK").count();
+        assert_eq!(answers, 16, "{head}");
+    }
 }
 
 #[test]

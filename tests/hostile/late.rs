@@ -32,3 +32,13 @@ fn a_thousand_late_answers_hold_nobody_up_and_what_is_asked_beyond_is_answered_a
     let within = appinfo.get("/metrics").metric(bucket).expect("there is a histogram");
     assert!(within < 100.0, "the delay counts: {within} took less than five seconds");
 }
+
+/// The threads of those who wait are not what an attack has left behind.
+#[test]
+fn a_few_very_late_answers_are_given_all_the_same() {
+    let appinfo = attack::release().args("--delay 20000").spawn();
+    let mut waiting: Vec<_> = (0..60).map(|_| send(appinfo.address, REQUEST)).collect();
+    for stream in &mut waiting {
+        assert_eq!(read_answer(stream, false).expect("it is answered").status, 200);
+    }
+}
