@@ -105,8 +105,9 @@ fn the_fixed_canary_tells_its_namespace_and_a_pod_that_is_gone_fades_then_goes()
     service.set_pods(&stable);
     browser.wait(&format!("{row}?.classList.contains('quiet')"));
     assert!(browser.text(&format!("{row}.cells[6].textContent")).ends_with(" s ago"));
-    let ink = |row: &str| browser.text(&format!("getComputedStyle({row}).color"));
-    assert_ne!(ink(row), ink("$('pods').rows[0]"));
+    // The colour fades: at first it is still that of the others.
+    let ink = |row: &str| format!("getComputedStyle({row}).color");
+    browser.wait(&format!("{} !== {}", ink(row), ink("$('pods').rows[0]")));
     browser.wait(&format!("!{row}"));
     assert_eq!(browser.number("$('pods').rows.length"), 3.0);
     assert_eq!(browser.number("$('pods').querySelectorAll('.quiet').length"), 0.0);
