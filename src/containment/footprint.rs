@@ -130,7 +130,6 @@ pub fn watch(
         };
         let last_answers = if threads > SLOW { renewal::LAST_ANSWERS } else { QUEUED_ANSWERS };
         let why = format!("it held {threads} threads and {} MiB of memory", memory >> 20);
-        // Asked twice, the new self would begin anew once more: so this thread ends here.
         renewal::ask(why, last_answers);
     };
     thread::start(Some("footprint"), Box::new(look))

@@ -15,9 +15,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::socket::{getsockopt, sockopt::AcceptConn};
 use nix::unistd::{Pid, execve};
+use rustix::io::ioctl_fionbio;
 
 use crate::log;
 
@@ -37,11 +38,11 @@ pub const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
 static REASON: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
-/// Asks the process to begin anew, says why, and for how long it is still to answer. It may come too
-/// late: it is going to stop anyway.
+/// Asks the process to begin anew, says why, and for how long it is still to answer. Only the first
+/// to ask is heeded, and it may come too late: the process is going to stop anyway.
 pub fn ask(why: String, last_answers: Duration) {
     if let Ok(mut reason) = REASON.lock() {
-        *reason = Some((why, last_answers));
+        reason.get_or_insert((why, last_answers));
     }
     let _ = kill(Pid::this(), SIGNAL);
 }
@@ -78,6 +79,9 @@ impl Renewal {
         if !getsockopt(&socket, AcceptConn).ok()? {
             return None;
         }
+        // Whoever has asked again meanwhile has got what they wanted. Sent once more, it is there to be
+        // taken: of those that wait, the system keeps one (signal(7)).
+        kill(Pid::this(), SIGNAL).and_then(|()| SigSet::from(SIGNAL).wait()).ok()?;
         let mut renewal = Renewal { times, said, drain, socket: Some(socket) };
         renewal.say(why);
         Some(renewal)
@@ -121,6 +125,9 @@ impl Renewal {
         let asked = REASON.lock().ok().and_then(|mut reason| reason.take());
         let (why, last_answers) =
             asked.unwrap_or_else(|| (format!("told so by {SIGNAL}"), LAST_ANSWERS));
+        // Connections wait in the queue now: the library ends accepting when there is an error, such
+        // as that there is nothing to accept.
+        let _ = self.socket.as_ref().map(|socket| ioctl_fionbio(socket, true));
         thread::sleep(last_answers);
         let Err(error) = self.become_new(drain, &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));

@@ -133,12 +133,6 @@ impl Listener {
         let _ = DeferAccept.set(&self.0, &0);
     }
 
-    /// Lets connections wait in the queue: the library ends accepting when there is an error, such as
-    /// that there is nothing to accept.
-    pub fn accept_no_more(&self) {
-        let _ = self.0.set_nonblocking(true);
-    }
-
     /// Lets no new connection come about, while those that have are accepted: closing the socket
     /// resets what waits in its queue. A client that is just connecting hears nothing yet, and is
     /// refused when it tries again.

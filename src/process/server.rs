@@ -1,6 +1,6 @@
 //! The one loop that answers all requests, one after the other.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::{Duration, Instant};
 
 use tiny_http::{Request, Server};
@@ -36,9 +36,8 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             Ok(_) => {}
             // Woken, since the drain has begun.
             Err(error) if error.raw_os_error().is_none() => {}
-            // As we made it: the program is about to begin anew.
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            // The library accepts no more connections. It does not say so again.
+            // The library accepts no more connections, and does not say so again. Where nobody has
+            // connected for as long as a connection may be silent, not even the heart, that is enough.
             Err(error) => {
                 let why = format!("could not accept connections any more: {error}");
                 renewal::ask(why, renewal::LAST_ANSWERS);

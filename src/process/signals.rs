@@ -69,7 +69,6 @@ pub fn heed(
         if draining.is_over() {
             process::exit(0); // What is left is not worth a new self.
         }
-        listener.accept_no_more();
         renewal.begin_anew(draining.left())
     };
     thread::start(Some("signals"), Box::new(take))

@@ -43,6 +43,8 @@ fn it_stays_the_same_process_as_it_was_told_to_be_and_says_so_once() {
         assert_eq!((answer.status, answer.header("appinfo-pod")), (500, Some("appinfo-0")));
     }
     assert!(appinfo.is_alive());
+    let told = former_self(&appinfo).expect("it has one").into_string().expect("it is text");
+    assert_eq!(told.split(' ').nth(1), Some("19"), "it began anew more often than told: {told}");
     assert!(appinfo.open_files() <= files + 6, "{} files, {files} before", appinfo.open_files());
     let log = appinfo.stderr.all();
     assert_eq!(log.len(), 2, "{log:?}");
