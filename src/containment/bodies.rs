@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::{self, ManuallyDrop};
+use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -24,8 +25,8 @@ const MOST_UNREAD: usize = 8 << 20;
 #[derive(Clone, Copy, PartialEq)]
 pub enum Body {
     None,
-    /// The connection's own thread has read it, which it does up to 1,024 bytes. A length that is no
-    /// number may hide one too.
+    /// The connection's own thread has read it, which it does up to 1,024 bytes, or there are none to
+    /// be read. A length that is no number may hide one too.
     Read,
     /// It is still to be read from the connection, or its client waits to be told to go on.
     Awaited,
@@ -38,7 +39,8 @@ impl Body {
                 || header.field.equiv("Content-Length") && header.value != "0"
         });
         let is_awaited = || match request.body_length() {
-            Some(length) => length > 1024 || has(request, "Expect", ""),
+            Some(0) => false,
+            Some(length) => length > 1024 || has(request, "Expect", "") || is_raw(request),
             None => has(request, "Transfer-Encoding", ""),
         };
         match is_announced {
@@ -56,42 +58,64 @@ pub fn has(request: &Request, name: &'static str, word: &str) -> bool {
     first.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
 }
 
+/// Whether the library hands out all that comes, and reads nothing by itself.
+fn is_raw(request: &Request) -> bool {
+    has(request, "Connection", "upgrade")
+}
+
+/// Lets go of a request without an answer. (Dropping it would send one.)
+pub fn discard(request: Request, body: Body) {
+    match body {
+        Body::Awaited => refuse(request, None),
+        Body::None | Body::Read => drop(request.into_writer()),
+    }
+}
+
+/// Whether a body is just being refused on the same connection. What is asked after it needs no answer,
+/// which would have to wait for that one.
+pub fn is_refused(request: &Request) -> bool {
+    SHARED.lock().is_ok_and(|shared| shared.clients.contains(&request.remote_addr().copied()))
+}
+
 /// Refuses a request whose body is still to come, in a thread of its own, in which the body may take
-/// its time. A thread each, not one for all: nobody waits behind another's body, and there are no more
-/// of them than connections, each of which has a thread already.
-pub fn refuse(request: Request, refusal: Answer) {
-    // After `Connection: upgrade` the library hands out all that comes, and reads nothing by itself.
-    let is_raw = has(&request, "Connection", "upgrade");
-    let unread = if is_raw { 0 } else { request.body_length().unwrap_or(0) };
-    let Some(share) = Share::of(unread) else {
-        return mem::forget(answer_first(request, &refusal));
+/// its time; in silence, where there is no refusal. A thread each, not one for all: nobody waits behind
+/// another's body, and there are hardly more of them than connections, since the library does not read
+/// on before a body has ended, and only one at a time is answered.
+pub fn refuse(request: Request, refusal: Option<Answer>) {
+    let unread = if is_raw(&request) { 0 } else { request.body_length().unwrap_or(0) };
+    let client = request.remote_addr().copied();
+    let Some(share) = Share::of(unread, client) else {
+        return match refusal {
+            Some(refusal) => mem::forget(answer_first(request, &refusal)),
+            None => mem::forget(request),
+        };
     };
     // Forgotten, not dropped, where the thread cannot be started.
     let request = ManuallyDrop::new(request);
     let refuse = move || {
         scheduling::stand_back();
-        refuse_in_time(ManuallyDrop::into_inner(request), &refusal, is_raw, share);
+        refuse_in_time(ManuallyDrop::into_inner(request), refusal, share);
     };
     let _ = thread::start(None, Box::new(refuse));
 }
 
-fn refuse_in_time(mut request: Request, refusal: &Answer, is_raw: bool, mut share: Share) {
+fn refuse_in_time(mut request: Request, refusal: Option<Answer>, mut share: Share) {
+    let (length, is_raw) = (request.body_length(), is_raw(&request));
     // The library would tell a client that waits to go on; it is to hear the refusal instead.
-    if !has(&request, "Expect", "") {
-        let length = request.body_length();
+    let has_ended = !has(&request, "Expect", "") && {
         let body = request.as_reader();
-        let has_ended = match length {
+        match length {
             Some(length) => ends_in_time(&mut body.take(length as u64), &mut share),
             None if is_raw => ends_in_time(&mut Decoder::new(body), &mut share),
             None => ends_in_time(body, &mut share),
-        };
-        if has_ended {
-            let _ = Sender::default().send(request, refusal);
-            return;
         }
+    };
+    // What comes now is read where it is dropped, until that makes a pause.
+    match refusal {
+        Some(refusal) if has_ended => drop(Sender::default().send(request, &refusal)),
+        Some(refusal) => drop(answer_first(request, &refusal)),
+        None => drop(request.into_writer()),
     }
-    // What comes now is read, until that makes a pause.
-    drop(answer_first(request, refusal));
 }
 
 /// Answers before the body is read, which the library does where this is dropped. `upgrade` is its only
@@ -128,31 +152,45 @@ fn ends_in_time(body: &mut dyn Read, share: &mut Share) -> bool {
     false
 }
 
-/// A share of [`MOST_UNREAD`], in bytes; given back when dropped.
-struct Share(usize);
+/// A share of [`MOST_UNREAD`], in bytes, for one body; given back when dropped.
+struct Share {
+    bytes: usize,
+    client: Option<SocketAddr>,
+}
 
-static SHARED: Mutex<usize> = Mutex::new(0);
+/// All shares together.
+struct Shared {
+    bytes: usize,
+    clients: Vec<Option<SocketAddr>>,
+}
+
+static SHARED: Mutex<Shared> = Mutex::new(Shared { bytes: 0, clients: Vec::new() });
 
 impl Share {
     /// `None` when there is not so much left.
-    fn of(bytes: usize) -> Option<Share> {
+    fn of(bytes: usize, client: Option<SocketAddr>) -> Option<Share> {
         let mut shared = SHARED.lock().ok()?;
-        *shared = shared.checked_add(bytes).filter(|shared| *shared <= MOST_UNREAD)?;
-        Some(Share(bytes))
+        shared.bytes = shared.bytes.checked_add(bytes).filter(|bytes| *bytes <= MOST_UNREAD)?;
+        shared.clients.push(client);
+        Some(Share { bytes, client })
     }
 
     /// Gives back a part of it.
     fn give_back(&mut self, bytes: usize) {
-        let bytes = bytes.min(self.0);
-        self.0 -= bytes;
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
         if let Ok(mut shared) = SHARED.lock() {
-            *shared -= bytes;
+            shared.bytes -= bytes;
         }
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        self.give_back(self.0);
+        self.give_back(self.bytes);
+        if let Ok(mut shared) = SHARED.lock() {
+            let place = shared.clients.iter().position(|client| *client == self.client);
+            place.map(|place| shared.clients.swap_remove(place));
+        }
     }
 }

@@ -21,6 +21,7 @@ use nix::unistd::{Pid, execve};
 use rustix::io::ioctl_fionbio;
 
 use crate::log;
+use crate::pod::drain::Draining;
 
 /// Tells the process to begin anew, whoever sends it.
 pub const SIGNAL: Signal = Signal::SIGUSR2;
@@ -35,6 +36,9 @@ const SILENCE: u64 = 60;
 
 /// What has been accepted is usually answered in this time, and no client can do much more harm in it.
 pub const LAST_ANSWERS: Duration = Duration::from_millis(20);
+
+/// How long there must be left to serve; several times what the last answers may take.
+const WORTH_IT: Duration = Duration::from_millis(200);
 
 static REASON: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
@@ -120,8 +124,12 @@ impl Renewal {
     }
 
     /// Begins anew, or ends the process with a sentence where the system refuses. No signal may get
-    /// lost: only the thread that takes them may call this.
-    pub fn begin_anew(self, drain: Option<Duration>) -> ! {
+    /// lost: only the thread that takes them may call this. It comes back where the process is about to
+    /// end anyway: a new self would find its listening socket closed.
+    pub fn begin_anew(&self, draining: &Draining) {
+        if draining.left().is_some_and(|left| left < WORTH_IT) {
+            return;
+        }
         let asked = REASON.lock().ok().and_then(|mut reason| reason.take());
         let (why, last_answers) =
             asked.unwrap_or_else(|| (format!("told so by {SIGNAL}"), LAST_ANSWERS));
@@ -129,13 +137,16 @@ impl Renewal {
         // as that there is nothing to accept.
         let _ = self.socket.as_ref().map(|socket| ioctl_fionbio(socket, true));
         thread::sleep(last_answers);
-        let Err(error) = self.become_new(drain, &why);
+        if draining.is_over() {
+            return; // It was a long sleep.
+        }
+        let Err(error) = self.become_new(draining.left(), &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));
         process::exit(1);
     }
 
     /// Returns what went wrong, or not at all.
-    fn become_new(self, drain: Option<Duration>, why: &str) -> Result<Infallible, Error> {
+    fn become_new(&self, drain: Option<Duration>, why: &str) -> Result<Infallible, Error> {
         let program = text(env::current_exe()?)?;
         let arguments = env::args_os().map(text).collect::<Result<Vec<_>, _>>()?;
         let drain = drain.map_or("-".to_owned(), |left| left.as_millis().to_string());
@@ -146,7 +157,7 @@ impl Renewal {
             name.push(value);
             environment.push(text(name)?);
         }
-        rustix::stdio::dup2_stdin(self.socket.ok_or(ErrorKind::NotConnected)?)?;
+        rustix::stdio::dup2_stdin(self.socket.as_ref().ok_or(ErrorKind::NotConnected)?)?;
         // The second, which gives the process another name, is for a file that has been replaced.
         let again = |_| execve(c"/proc/self/exe", &arguments, &environment);
         Ok(execve(&program, &arguments, &environment).or_else(again)?)

@@ -3,6 +3,7 @@
 //! the one loop writes all answers.
 
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ use crate::containment::bodies;
 /// 9112, 9.6), but a connection is known by its client's address alone, which may soon be another's.
 const OFTEN: u32 = 16;
 
+/// What is asked later than this after the last is not in a row any more: on so slow a connection it
+/// does no harm, and it may well be on another.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// How many addresses are looked at for that at a time.
 const SLOTS: usize = 64;
 
@@ -22,8 +27,16 @@ pub struct Stalled {
     /// Sorted by address: hundreds of them, with thousands of requests each, must not slow the loop
     /// down.
     clients: Vec<(SocketAddr, Instant)>,
-    /// Who has asked of late, by port, and how often in a row.
-    asking: [(Option<SocketAddr>, u32); SLOTS],
+    /// Who has asked of late, by port.
+    asking: [Asking; SLOTS],
+}
+
+/// A client, when it asked last, and how often in a row before that.
+#[derive(Clone, Copy)]
+struct Asking {
+    client: Option<SocketAddr>,
+    last: Instant,
+    times: u32,
 }
 
 impl Stalled {
@@ -31,7 +44,8 @@ impl Stalled {
     const SILENCE: Duration = Duration::from_secs(10);
 
     pub fn new() -> Stalled {
-        Stalled { clients: Vec::new(), asking: [(None, 0); SLOTS] }
+        let nobody = Asking { client: None, last: Instant::now(), times: 0 };
+        Stalled { clients: Vec::new(), asking: [nobody; SLOTS] }
     }
 
     /// Notes that an answer to this client failed, if it did for want of reading.
@@ -45,18 +59,19 @@ impl Stalled {
     /// Whether the client that asks this is one of them.
     pub fn includes(&mut self, request: &Request) -> bool {
         let Some(&client) = request.remote_addr() else { return false };
+        let now = Instant::now();
         if let Ok(place) = self.find(client) {
-            let last = &mut self.clients[place].1;
-            let stalled = last.elapsed() < Stalled::SILENCE;
-            if stalled {
-                *last = Instant::now();
+            let last = mem::replace(&mut self.clients[place].1, now);
+            if now - last < Stalled::SILENCE {
+                return true;
             }
-            return stalled;
+            self.clients.remove(place);
         }
-        let (last, times) = &mut self.asking[usize::from(client.port()) % SLOTS];
-        *times = if *last == Some(client) { *times + 1 } else { 0 };
-        *last = Some(client);
-        let goes_on = *times >= OFTEN && !is_last(request);
+        let asking = &mut self.asking[usize::from(client.port()) % SLOTS];
+        let in_a_row = asking.client == Some(client) && now - asking.last < AT_ONCE;
+        let times = if in_a_row { asking.times + 1 } else { 0 };
+        let goes_on = times >= OFTEN && !is_last(request);
+        *asking = Asking { client: Some(client), last: now, times };
         if goes_on {
             self.add(client);
         }
@@ -81,9 +96,4 @@ fn is_last(request: &Request) -> bool {
     let says = |word| bodies::has(request, "Connection", word);
     let is_old = *request.http_version() == HTTPVersion(1, 0);
     says("close") || says("upgrade") || is_old && !says("keep-alive")
-}
-
-/// Lets go of a request without an answer. (Dropping it would send one.) No body may be unread.
-pub fn discard(request: Request) {
-    drop(request.into_writer());
 }

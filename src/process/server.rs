@@ -8,7 +8,7 @@ use tiny_http::{Request, Server};
 use crate::containment::bodies::{self, Body};
 use crate::containment::heartbeat::Heartbeat;
 use crate::containment::renewal;
-use crate::containment::stalled::{self, Stalled};
+use crate::containment::stalled::Stalled;
 use crate::pod::drain::Draining;
 use crate::process::listener::Listener;
 use crate::web::access_log::RequestLine;
@@ -44,6 +44,8 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             }
         }
     }
+    // Whoever goes on asking now has not to wait: the process would live for as long as they do.
+    responder.endpoints.faults.delay = Duration::ZERO;
     listener.let_nobody_in();
     let start = Instant::now();
     responder.answer_for(ACCEPTING, server, ACCEPTING);
@@ -119,8 +121,8 @@ impl Responder<'_> {
             return;
         }
         let (came, body) = (Instant::now(), Body::of(&request));
-        if body != Body::Awaited && self.stalled.includes(&request) {
-            return stalled::discard(request);
+        if bodies::is_refused(&request) || self.stalled.includes(&request) {
+            return bodies::discard(request, body);
         }
         let route = Route::of(request.url());
         let Fault { fails, delay } = self.endpoints.fault(route, request.method(), body);
@@ -138,7 +140,7 @@ impl Responder<'_> {
         let method = metrics::method(request.method());
         let request_line = self.access_log.then(|| RequestLine::of(&request));
         if body == Body::Awaited {
-            bodies::refuse(request, answer.into_owned());
+            bodies::refuse(request, Some(answer.into_owned()));
         } else if let Err(error) = self.sender.send(request, &answer) {
             self.stalled.note(client, &error);
         }

@@ -46,7 +46,7 @@ pub fn heed(
         scheduling::wake_at_once();
         loop {
             match all().wait() {
-                Ok(renewal::SIGNAL) => break,
+                Ok(renewal::SIGNAL) => renewal.begin_anew(&draining),
                 Ok(signal) if draining.has_begun() => process::exit(128 + signal as i32),
                 Ok(signal) => {
                     let time = if signal == Signal::SIGTERM { drain } else { Duration::ZERO };
@@ -66,10 +66,6 @@ pub fn heed(
                 Err(_) => unreachable!("these signals exist"),
             }
         }
-        if draining.is_over() {
-            process::exit(0); // What is left is not worth a new self.
-        }
-        renewal.begin_anew(draining.left())
     };
     thread::start(Some("signals"), Box::new(take))
 }

@@ -27,7 +27,7 @@ pub struct Endpoints {
     /// Whether to read them before they are told again.
     looks_again: bool,
     draining: Arc<Draining>,
-    faults: Faults,
+    pub faults: Faults,
     /// The answer for the labels last seen.
     appinfo: Answer,
     /// The broken variant's answer for them.
@@ -76,7 +76,7 @@ impl Endpoints {
     pub fn fault(&mut self, route: Route, method: &Method, body: Body) -> Fault {
         match (route, method, body) {
             (Route::AppInfo, Method::Get | Method::Head, Body::None) => self.faults.next(),
-            _ => Fault::NONE,
+            _ => Fault::default(),
         }
     }
 

@@ -35,7 +35,8 @@ impl Picker {
     }
 }
 
-/// What is wrong with one answer.
+/// What is wrong with one answer; nothing by default.
+#[derive(Default)]
 pub struct Fault {
     /// It is the broken variant's.
     pub fails: bool,
@@ -43,14 +44,11 @@ pub struct Fault {
     pub delay: Duration,
 }
 
-impl Fault {
-    pub const NONE: Fault = Fault { fails: false, delay: Duration::ZERO };
-}
-
 /// What is to be wrong with the answers of `/v1/appinfo`.
 pub struct Faults {
     errors: Picker,
-    delay: Duration,
+    /// How much later the late answers are sent.
+    pub delay: Duration,
     /// Of the answers that fail and of the others, each by itself: else all the late ones might fail.
     late: [Picker; 2],
 }

@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -169,6 +170,7 @@ fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
         ("Transfer-Encoding: chunked", Text("not a length\r\n"), Some(413)),
         ("Transfer-Encoding: chunked", Text("ffffffffffffffff\r\nx"), Some(413)),
         ("Transfer-Encoding: gzip", Never, Some(413)),
+        ("Connection: upgrade\r\nContent-Length: 700", Trickle(500), Some(413)),
         ("Connection: upgrade\r\nContent-Length: 2000", Whole(2_000), Some(413)),
         ("Connection: upgrade\r\nContent-Length: 2000", Never, Some(413)),
         // As Java's client asks for HTTP/2 with its first request.
@@ -244,6 +246,45 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, D
         }
         (answer.map(|answer| answer.status), took)
     })
+}
+
+/// Each refusal waits in a thread for those before it: what is asked behind one is passed over, else
+/// threads would pile up, and the loop would wait for all of them.
+#[test]
+fn bodies_that_are_refused_one_behind_the_other_hold_nobody_up() {
+    let attacked = Attacked::new();
+    let address = attacked.appinfo.address;
+    for headers in
+        ["Transfer-Encoding: chunked\r\n\r\n0", "Expect: 100-continue\r\nContent-Length: 00"]
+    {
+        let post = format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
+        let clients = [(); 4].map(|()| {
+            let mut stream = connect_deaf(address, Some(536));
+            stream.write_all(post.repeat(150).as_bytes()).expect("its answers fill the sockets");
+            thread::sleep(Duration::from_millis(100));
+            let requests = post.repeat(500) + "GET /healthz HTTP/1.1\r\n\r\n";
+            stream.write_all(requests.as_bytes()).expect("it can go on asking");
+            stream
+        });
+        thread::sleep(Duration::from_secs(1));
+        let threads = attacked.appinfo.threads();
+        assert!(threads < attacked.before.threads + 20, "{threads} threads: {headers}");
+        drop(clients);
+    }
+    attacked.was_unharmed(0, 4_000, 2);
+}
+
+/// A connection of a client that reads nothing: what it is sent, in segments of no more than so many
+/// bytes, soon fills all sockets on the way.
+fn connect_deaf(address: SocketAddr, segment: Option<u32>) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4_096).expect("a small buffer");
+    if let Some(segment) = segment {
+        socket.set_tcp_mss(segment).expect("small segments");
+    }
+    socket.set_write_timeout(Some(DEADLINE)).expect("a time-out");
+    socket.connect(&address.into()).expect("it accepts");
+    socket.into()
 }
 
 #[test]
@@ -336,7 +377,8 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
     let hidden = "GET /secret HTTP/1.1\r\nX: secret\r\n\r\n";
     let length = hidden.len();
     for (hiding, statuses) in [
-        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked.
+        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked. (Mostly the second request
+        // is passed over, since it comes while the first is being refused.)
         ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["413", "404"]),
         // CVE-2026-66753: a bare line feed is part of a header's value, and hides what is behind it.
         (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), ["200", "404"]),
@@ -346,7 +388,8 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
         let answers = answers_to(appinfo.address, request.as_bytes());
         let answers = String::from_utf8(answers).expect("answers are text");
         let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
-        assert_eq!(answers.iter().map(|answer| &answer[..3]).collect::<Vec<_>>(), statuses);
+        assert!(!answers.is_empty() && answers.len() <= 2, "{answers:?}");
+        assert!(answers.iter().zip(statuses).all(|(answer, status)| answer.starts_with(status)));
         for answer in answers {
             assert!(
                 answer.contains("Connection: close\r\n") && !answer.contains("secret"),
@@ -365,11 +408,7 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500);
     let clients: Vec<_> = (0..50)
         .map(|_| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            socket.set_recv_buffer_size(4_096).expect("a small buffer");
-            socket.set_write_timeout(Some(DEADLINE)).expect("a time-out");
-            socket.connect(&address.into()).expect("it accepts");
-            let mut stream = TcpStream::from(socket);
+            let mut stream = connect_deaf(address, None);
             stream.write_all(&requests).expect("all requests can be sent");
             stream
         })
@@ -397,26 +436,68 @@ fn whoever_goes_on_asking_after_being_told_to_close_is_passed_over_in_whatever_w
         let requests = format!("GET /healthz {head}\r\n\r\n").repeat(100);
         let answers = answers_to(appinfo.address, requests.as_bytes());
         let answers = String::from_utf8_lossy(&answers).matches(" 200 OK").count();
-        assert_eq!(answers, 16, "{head}");
+        assert!(PASSED_OVER.contains(&answers), "{answers} answers: {head}");
     }
 }
 
+/// How many of many requests in a row are answered: 16, or several times that where the machine makes
+/// pauses of a second between two of them.
+const PASSED_OVER: RangeInclusive<usize> = 16..=64;
+
 #[test]
-fn a_client_that_uses_its_port_again_at_once_is_answered() {
+fn whoever_was_silent_for_a_while_is_answered_again_and_passed_over_again() {
+    let appinfo = release().spawn();
+    let request = "GET /healthz HTTP/1.1\r\n\r\n";
+    let mut stream = send(appinfo.address, request.repeat(100));
+    // A byte now and then keeps the connection open, and is no request yet.
+    for byte in &request.as_bytes()[..6] {
+        thread::sleep(Duration::from_secs(2));
+        stream.write_all(&[*byte]).expect("it is open");
+    }
+    let answers = |stream: &TcpStream| {
+        let mut all = Vec::new();
+        stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
+        let _ = stream.take(1 << 20).read_to_end(&mut all);
+        String::from_utf8_lossy(&all).matches(" 200 OK").count()
+    };
+    assert!(PASSED_OVER.contains(&answers(&stream)));
+    let rest = request[6..].to_owned() + &request.repeat(500);
+    stream.write_all(rest.as_bytes()).expect("it is open");
+    let again = answers(&stream);
+    assert!(PASSED_OVER.contains(&again), "{again} answers");
+}
+
+#[test]
+fn a_client_that_uses_its_port_again_is_answered_at_once_if_it_asks_to_close_or_else_later() {
+    // Asked to, the server closes first: the client's port is free as soon as it has seen that.
+    let close = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
+    let not = ["GET / HTTP/1.1\r\n\r\n"; 2];
+    let second = Duration::from_millis(1_100);
+    common::each(2, [(100, Duration::ZERO, close), (20, second, not)], asks_from_one_port);
+}
+
+fn asks_from_one_port((times, pause, requests): (usize, Duration, [&str; 2])) {
     let appinfo = release().spawn();
     let mut port = 0;
-    for number in 0..100 {
+    for number in 0..times {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("an option");
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("the port is free");
+        // From an address of its own: the heart may use any port of 127.0.0.1.
+        socket.bind(&SocketAddr::from(([127, 0, 0, 2], port)).into()).expect("the port is free");
         socket.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
         socket.connect(&appinfo.address.into()).expect("it accepts");
         let mut stream = TcpStream::from(socket);
         port = stream.local_addr().expect("it has an address").port();
-        // Asked to, the server closes first: the client's port is free as soon as it has seen that.
-        let request = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
-        stream.write_all(request[number % 2].as_bytes()).expect("a request can be sent");
-        assert_eq!(status(&read_all(stream)), Some(200), "connection {number}");
+        stream.write_all(requests[number % 2].as_bytes()).expect("a request can be sent");
+        let answer = common::read_answer(&mut stream, false).expect("an answer");
+        assert_eq!(answer.status, 200, "connection {number}");
+        if pause.is_zero() {
+            read_all(stream);
+        } else {
+            let at_once = Some(Duration::ZERO);
+            SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
+        }
+        thread::sleep(pause);
     }
 }
 
@@ -531,6 +612,27 @@ fn a_stop_during_an_attack_is_a_stop() {
         appinfo.wait()
     });
     assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
+}
+
+/// It has just begun to begin anew when the drain is over.
+#[test]
+fn a_stop_is_not_forgotten_where_an_attack_goes_on_to_its_very_end() {
+    let _turn = attack::alone();
+    let drain = Duration::from_secs(2);
+    let leads = (36..=60).step_by(2).map(Duration::from_millis);
+    common::each(4, leads, |lead| {
+        let mut appinfo = release().args("--drain 2").spawn();
+        let mut stream = send(appinfo.address, "GET /");
+        let start = Instant::now();
+        appinfo.signal(SIGTERM);
+        stream.write_all(&vec![b'x'; 15 << 20]).expect("it is read");
+        thread::sleep((drain - lead).saturating_sub(start.elapsed()));
+        while stream.write_all(&[b'x'; 1 << 18]).is_ok() {}
+        let (status, log) = (appinfo.wait(), appinfo.stderr.all());
+        assert_eq!(status.code(), Some(0), "{lead:?}, {log:?}");
+        let starts = log.iter().filter(|line| line.contains("listening on")).count();
+        assert_eq!(starts, 1, "{lead:?}, {log:?}");
+    });
 }
 
 #[test]

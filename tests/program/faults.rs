@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_answer, send, until};
@@ -72,6 +73,27 @@ fn a_late_answer_is_given_before_the_program_stops() {
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
     }
     assert_eq!(appinfo.wait().code(), Some(0));
+}
+
+/// Each answer tells them to close.
+#[test]
+fn clients_that_go_on_asking_do_not_keep_the_program_alive_however_late_their_answers_are() {
+    let mut appinfo = Start::new().args("--delay 5000 --drain 0").spawn();
+    let streams = [(); 2].map(|()| {
+        let stream = send(appinfo.address, REQUEST);
+        thread::sleep(Duration::from_secs(2)); // So that one always waits.
+        stream
+    });
+    appinfo.signal(SIGTERM);
+    thread::scope(|scope| {
+        for mut stream in streams {
+            scope.spawn(move || {
+                while read_answer(&mut stream, false).is_ok() && stream.write_all(REQUEST).is_ok() {
+                }
+            });
+        }
+        assert_eq!(appinfo.wait().code(), Some(0));
+    });
 }
 
 #[test]
