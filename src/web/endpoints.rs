@@ -16,7 +16,7 @@ use crate::web::answer::Answer;
 use crate::web::faults::{Fault, Faults};
 use crate::web::late::Asked;
 use crate::web::metrics::Metrics;
-use crate::web::page::{HEADERS, HTML};
+use crate::web::page;
 use crate::web::route::Route;
 
 /// Everything that answers are made of.
@@ -60,7 +60,7 @@ impl Endpoints {
             // Never sent: the first look at the labels file replaces them.
             appinfo: ok.clone(),
             failure: ok.clone(),
-            page: page(),
+            page: page::answer(),
             ok,
             not_ready: Answer::error(503, "draining: this pod is about to stop"),
         }
@@ -129,12 +129,6 @@ impl Endpoints {
         }
         if fails { &self.failure } else { &self.appinfo }
     }
-}
-
-/// The answer of `/`.
-fn page() -> Answer {
-    let page = Answer::new(200, "text/html; charset=utf-8", HTML.as_bytes());
-    HEADERS.iter().fold(page, |page, (name, value)| page.with_header(name, value))
 }
 
 /// Adds a header, unless its value is unknown or could not stand in a header.

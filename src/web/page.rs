@@ -1,14 +1,14 @@
 //! The live page, at `/`: it asks `v1/appinfo` again and again, and draws what it is told.
 
-/// The document, all in one.
-pub const HTML: &str = include_str!("page.html");
+use crate::web::answer::Answer;
 
-/// The headers that go with it, names and values.
-pub const HEADERS: [(&str, &str); 3] = [
-    ("Content-Security-Policy", POLICY),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-];
+/// The answer of `/`: the document, all in one.
+pub fn answer() -> Answer {
+    Answer::new(200, "text/html; charset=utf-8", include_bytes!("page.html"))
+        .with_header("Content-Security-Policy", POLICY)
+        .with_header("X-Content-Type-Options", "nosniff")
+        .with_header("Referrer-Policy", "no-referrer")
+}
 
 /// Allows the page its own script and style, by hash, requests to where it came from, an icon in
 /// a data address, and nothing else; text can never become markup or script (Trusted Types).
