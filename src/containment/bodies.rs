@@ -74,7 +74,13 @@ pub fn discard(request: Request, body: Body) {
 /// Whether a body is just being refused on the same connection. What is asked after it needs no answer,
 /// which would have to wait for that one.
 pub fn is_refused(request: &Request) -> bool {
-    SHARED.lock().is_ok_and(|shared| shared.clients.contains(&request.remote_addr().copied()))
+    let Some(client) = request.remote_addr() else { return false };
+    SHARED.lock().is_ok_and(|shared| shared.clients.contains(client))
+}
+
+/// Whether anybody still has to hear a refusal.
+pub fn are_refused() -> bool {
+    SHARED.lock().is_ok_and(|shared| !shared.clients.is_empty())
 }
 
 /// Refuses a request whose body is still to come, in a thread of its own, in which the body may take
@@ -110,10 +116,18 @@ fn refuse_in_time(mut request: Request, refusal: Option<Answer>, mut share: Shar
             None => ends_in_time(body, &mut share),
         }
     };
-    // What comes now is read where it is dropped, until that makes a pause.
     match refusal {
-        Some(refusal) if has_ended => drop(Sender::default().send(request, &refusal)),
-        Some(refusal) => drop(answer_first(request, &refusal)),
+        Some(refusal) if has_ended => {
+            let with_body = *request.method() != Method::Head;
+            let mut stream = request.into_writer();
+            let _ = Sender::default().write(&mut *stream, &refusal, with_body);
+            share.is_answered(); // Whoever sees the connection end may use its port again.
+        }
+        Some(refusal) => {
+            let _stream = answer_first(request, &refusal);
+            share.is_answered();
+            // What comes now is read, until that makes a pause.
+        }
         None => drop(request.into_writer()),
     }
 }
@@ -161,7 +175,8 @@ struct Share {
 /// All shares together.
 struct Shared {
     bytes: usize,
-    clients: Vec<Option<SocketAddr>>,
+    /// Who has still to hear that it is refused.
+    clients: Vec<SocketAddr>,
 }
 
 static SHARED: Mutex<Shared> = Mutex::new(Shared { bytes: 0, clients: Vec::new() });
@@ -171,7 +186,7 @@ impl Share {
     fn of(bytes: usize, client: Option<SocketAddr>) -> Option<Share> {
         let mut shared = SHARED.lock().ok()?;
         shared.bytes = shared.bytes.checked_add(bytes).filter(|bytes| *bytes <= MOST_UNREAD)?;
-        shared.clients.push(client);
+        shared.clients.extend(client);
         Some(Share { bytes, client })
     }
 
@@ -183,14 +198,18 @@ impl Share {
             shared.bytes -= bytes;
         }
     }
+
+    /// Says that its client has got its answer.
+    fn is_answered(&mut self) {
+        let (client, Ok(mut shared)) = (self.client.take(), SHARED.lock()) else { return };
+        let place = shared.clients.iter().position(|other| Some(*other) == client);
+        place.map(|place| shared.clients.swap_remove(place));
+    }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
         self.give_back(self.bytes);
-        if let Ok(mut shared) = SHARED.lock() {
-            let place = shared.clients.iter().position(|client| *client == self.client);
-            place.map(|place| shared.clients.swap_remove(place));
-        }
+        self.is_answered();
     }
 }

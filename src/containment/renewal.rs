@@ -37,9 +37,6 @@ const SILENCE: u64 = 60;
 /// What has been accepted is usually answered in this time, and no client can do much more harm in it.
 pub const LAST_ANSWERS: Duration = Duration::from_millis(20);
 
-/// How long there must be left to serve; several times what the last answers may take.
-const WORTH_IT: Duration = Duration::from_millis(200);
-
 static REASON: Mutex<Option<(String, Duration)>> = Mutex::new(None);
 
 /// Asks the process to begin anew, says why, and for how long it is still to answer. Only the first
@@ -123,22 +120,23 @@ impl Renewal {
         Ok(())
     }
 
-    /// Begins anew, or ends the process with a sentence where the system refuses. No signal may get
-    /// lost: only the thread that takes them may call this. It comes back where the process is about to
-    /// end anyway: a new self would find its listening socket closed.
+    /// Begins anew, or ends the process with a sentence: where the system refuses, or where the drain is
+    /// over, so that a new self would find the listening socket closed. Comes back if nothing presses
+    /// then. No signal may get lost: only the thread that takes them may call this.
     pub fn begin_anew(&self, draining: &Draining) {
-        if draining.left().is_some_and(|left| left < WORTH_IT) {
-            return;
-        }
         let asked = REASON.lock().ok().and_then(|mut reason| reason.take());
-        let (why, last_answers) =
-            asked.unwrap_or_else(|| (format!("told so by {SIGNAL}"), LAST_ANSWERS));
+        let (why, last_answers) = match asked {
+            Some(asked) => asked,
+            None if draining.is_over() => return,
+            None => (format!("told so by {SIGNAL}"), LAST_ANSWERS),
+        };
         // Connections wait in the queue now: the library ends accepting when there is an error, such
         // as that there is nothing to accept.
         let _ = self.socket.as_ref().map(|socket| ioctl_fionbio(socket, true));
-        thread::sleep(last_answers);
+        thread::sleep(draining.left().map_or(last_answers, |left| last_answers.min(left / 2)));
         if draining.is_over() {
-            return; // It was a long sleep.
+            log::line(format_args!("{why}: ended before the last answers"));
+            process::exit(0);
         }
         let Err(error) = self.become_new(draining.left(), &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));

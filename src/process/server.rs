@@ -54,6 +54,9 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
     }
     listener.close();
     responder.answer_for(LONGEST, server, QUIET);
+    while bodies::are_refused() && start.elapsed() < LONGEST {
+        responder.answer_for(ACCEPTING, server, ACCEPTING);
+    }
     while responder.late.left().is_some() {
         let _ = responder.serve(server, None);
     }
