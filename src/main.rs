@@ -76,8 +76,9 @@ fn run(settings: &Settings) -> Result<(), String> {
     heartbeat::start(&heartbeat, listener.clone())?;
     let heard = heartbeat.clone();
     let late = Late::default();
-    let waiting = late.waiting.clone();
-    footprint::watch(move || heard.requests(), move || waiting.load(Ordering::Relaxed))?;
+    let (waiting, ending) = (late.waiting.clone(), draining.clone());
+    let is_waiting = move || waiting.load(Ordering::Relaxed) > 0 || ending.has_begun();
+    footprint::watch(move || heard.requests(), is_waiting)?;
     let responder = Responder {
         endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
         metrics: Metrics::new(settings.variant.name),

@@ -97,15 +97,15 @@ impl Footprint {
 }
 
 /// Looks at what the process holds for as long as it lives, in a thread of its own, and lets it begin
-/// anew when that is too much. `requests` tells how many have come so far, and `late` how many answers
-/// wait until they are late enough: whose thread waits for that does not idle.
+/// anew when that is too much. `requests` tells how many have come so far, and `is_waiting` whether
+/// something is waited for, such as answers that are to be late, so that there is no leisure.
 ///
 /// # Errors
 ///
 /// A sentence, when the process may start no thread.
 pub fn watch(
     requests: impl Fn() -> u64 + Send + 'static,
-    late: impl Fn() -> usize + Send + 'static,
+    is_waiting: impl Fn() -> bool + Send + 'static,
 ) -> Result<(), String> {
     let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
@@ -117,7 +117,7 @@ pub fn watch(
             let is_much = memory > MUCH || threads > MANY;
             let (start, before) = since.take().unwrap_or_else(|| (Instant::now(), requests()));
             let is_while = start.elapsed() >= WHILE;
-            let is_leisure = is_while && requests() - before < FEW && late() == 0;
+            let is_leisure = is_while && requests() - before < FEW && !is_waiting();
             if memory + threads * THREAD > MOST || memory > MOST_MEMORY || is_much && is_leisure {
                 break (threads, memory);
             }

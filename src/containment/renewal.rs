@@ -78,6 +78,9 @@ impl Renewal {
         let why = words.next()?;
         let socket = io::stdin().as_fd().try_clone_to_owned().ok()?;
         if !getsockopt(&socket, AcceptConn).ok()? {
+            if drain.is_some() {
+                process::exit(0); // The drain was over before the former self had begun anew.
+            }
             return None;
         }
         // Whoever has asked again meanwhile has got what they wanted. Sent once more, it is there to be

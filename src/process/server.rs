@@ -26,7 +26,7 @@ const ACCEPTING: Duration = Duration::from_millis(20);
 /// Once accepting has ended, the silence after which no received request can be under way any more.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// The longest to wait for either.
+/// The longest that all of this may take, late answers apart.
 const LONGEST: Duration = Duration::from_millis(1500);
 
 /// Answers requests until the drain time is over.
@@ -53,7 +53,7 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
         responder.answer_for(ACCEPTING, server, ACCEPTING);
     }
     listener.close();
-    responder.answer_for(LONGEST, server, QUIET);
+    responder.answer_for(LONGEST.saturating_sub(start.elapsed()), server, QUIET);
     while bodies::are_refused() && start.elapsed() < LONGEST {
         responder.answer_for(ACCEPTING, server, ACCEPTING);
     }

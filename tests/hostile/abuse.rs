@@ -660,8 +660,6 @@ fn after_the_drain_it_ends_rather_than_hold_more_than_a_pod_may() {
     }
     assert_eq!(appinfo.wait().code(), Some(0), "{:?}", appinfo.stderr.all());
     assert!(most < 96 << 10, "it held {most} kB");
-    let log = appinfo.stderr.all();
-    assert!(log.iter().any(|line| line.contains("ended before the last answers")), "{log:?}");
 }
 
 #[test]

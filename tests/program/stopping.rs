@@ -131,9 +131,9 @@ fn a_body_that_is_on_its_way_when_it_ends_is_refused_all_the_same() {
     let mut stream = send(appinfo.address, "POST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n");
     assert_eq!(appinfo.get("/healthz").status, 200);
     appinfo.signal(SIGTERM);
-    for _ in 0..10 {
+    for _ in 0..8 {
         thread::sleep(Duration::from_millis(50));
-        stream.write_all(&[b'x'; 200]).expect("it is read");
+        stream.write_all(&[b'x'; 250]).expect("it is read");
     }
     assert_eq!(read_answer(&mut stream, false).expect("it is answered").status, 413);
     assert_eq!(appinfo.wait().code(), Some(0));
