@@ -107,8 +107,8 @@ pub fn watch(
     requests: impl Fn() -> u64 + Send + 'static,
     is_waiting: impl Fn() -> bool + Send + 'static,
 ) -> Result<(), String> {
-    let Ok(footprint) = Footprint::open() else { return Ok(()) };
     let look = move || {
+        let Ok(footprint) = Footprint::open() else { return };
         scheduling::wake_at_once();
         // Since when it has held much, or for how many whiles, and how many requests had come by then.
         let mut since = None;
