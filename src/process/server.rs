@@ -36,8 +36,8 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
             Ok(_) => {}
             // Woken, since the drain has begun.
             Err(error) if error.raw_os_error().is_none() => {}
-            // The library accepts no more connections, and does not say so again. Where nobody has
-            // connected for as long as a connection may be silent, not even the heart, that is enough.
+            // The library accepts no more connections, and does not say so again. It is enough that
+            // nobody has connected, not even the heart, for as long as a connection may be silent.
             Err(error) => {
                 let why = format!("could not accept connections any more: {error}");
                 renewal::ask(why, renewal::LAST_ANSWERS);

@@ -377,8 +377,8 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
     let hidden = "GET /secret HTTP/1.1\r\nX: secret\r\n\r\n";
     let length = hidden.len();
     for (hiding, statuses) in [
-        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked. (Mostly the second request
-        // is passed over, since it comes while the first is being refused.)
+        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked. (The second request may come
+        // while the first is being refused, and is passed over then.)
         ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["413", "404"]),
         // CVE-2026-66753: a bare line feed is part of a header's value, and hides what is behind it.
         (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), ["200", "404"]),
@@ -388,8 +388,8 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
         let answers = answers_to(appinfo.address, request.as_bytes());
         let answers = String::from_utf8(answers).expect("answers are text");
         let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
-        assert!(!answers.is_empty() && answers.len() <= 2, "{answers:?}");
-        assert!(answers.iter().zip(statuses).all(|(answer, status)| answer.starts_with(status)));
+        let found: Vec<_> = answers.iter().map(|answer| &answer[..3]).collect();
+        assert!(found == statuses || found == ["413"], "{found:?}");
         for answer in answers {
             assert!(
                 answer.contains("Connection: close\r\n") && !answer.contains("secret"),
@@ -498,8 +498,9 @@ fn asks_from_one_port((times, pause, requests): (usize, Duration, [&str; 2])) {
         });
         port = stream.local_addr().expect("it has an address").port();
         stream.write_all(requests[number % 2].as_bytes()).expect("a request can be sent");
-        let answer = common::read_answer(&mut stream, false);
-        assert!(matches!(answer.map(|answer| answer.status), Ok(200 | 413)), "number {number}");
+        let expected = if requests[number % 2].starts_with("POST") { 413 } else { 200 };
+        let answer = common::read_answer(&mut stream, false).expect("an answer");
+        assert_eq!(answer.status, expected, "connection {number}");
         if pause.is_zero() {
             read_all(stream);
         } else {
