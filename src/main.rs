@@ -16,21 +16,19 @@ mod thread;
 mod web;
 
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use containment::heartbeat::{self, Heartbeat};
 use containment::renewal::Renewal;
 use containment::stalled::Stalled;
 use containment::{footprint, panics, scheduling};
 use pod::drain::Draining;
-use pod::labels_file::LabelsFile;
+use pod::labels_file::{self, LabelsFile};
 use process::server::Responder;
 use process::{listener, server, signals};
 use settings::{Settings, Start};
 use web::answer::Sender;
 use web::endpoints::Endpoints;
-use web::late::Late;
+use web::late::{self, Late};
 use web::metrics::Metrics;
 
 #[global_allocator]
@@ -55,39 +53,44 @@ fn run(settings: &Settings) -> Result<(), String> {
     let is_renewed = renewal.has_happened();
     panics::contain(is_renewed);
     footprint::raise_open_files_limit();
-    scheduling::wake_without_haste();
 
-    let listener = Arc::new(listener::open(&settings.listen, renewal.listener())?);
-    let draining = Arc::new(Draining::default());
+    let listener = shared(listener::open(&settings.listen, renewal.listener())?);
+    renewal.keep(listener)?;
+    // In other threads, beside all that does not need it.
+    let serving = listener.serve()?;
+
+    let draining = shared(Draining::default());
     if let Some(left) = renewal.drain {
         draining.begin(left);
     }
-    let server = Arc::new(listener.serve()?);
-    renewal.keep(&listener).map_err(|error| format!("cannot serve: {error}"))?;
-    signals::heed(settings.drain, &draining, &listener, &server, renewal)?;
-
+    let heartbeat = shared(Heartbeat::of(listener.address()));
     let labels = LabelsFile::at(&settings.labels);
-    if !is_renewed {
-        // Not before signals are heeded: whoever has read this line may send one.
-        log::start_line(settings.summary(listener.address()));
-        labels.warn_if_absent();
-    }
-    let heartbeat = Arc::new(Heartbeat::of(listener.address()));
-    heartbeat::start(&heartbeat, listener.clone())?;
-    let heard = heartbeat.clone();
-    let late = Late::default();
-    let (waiting, ending) = (late.waiting.clone(), draining.clone());
-    let is_waiting = move || waiting.load(Ordering::Relaxed) > 0 || ending.has_begun();
-    footprint::watch(move || heard.requests(), is_waiting)?;
     let responder = Responder {
-        endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining.clone()),
+        endpoints: Endpoints::new(settings.variant, labels, settings.faults(), draining),
         metrics: Metrics::new(settings.variant.name),
-        heartbeat: &heartbeat,
+        heartbeat,
         access_log: settings.access_log,
         sender: Sender::default(),
         stalled: Stalled::new(),
-        late,
+        late: Late::default(),
     };
-    server::run(&server, &listener, &draining, responder);
-    Ok(())
+
+    let server = shared(serving()?);
+    signals::heed(settings.drain, draining, listener, server, renewal)?;
+    if !is_renewed {
+        // Not before signals are heeded: whoever has read this line may send one.
+        log::start_line(settings.summary(listener.address()));
+        labels_file::warn_if_absent(&settings.labels);
+    }
+    let settle = || {
+        footprint::watch(|| heartbeat.requests(), || late::are_any() || draining.has_begun())?;
+        scheduling::wake_without_haste();
+        heartbeat::start(heartbeat, listener)
+    };
+    server::run(server, listener, draining, responder, settle)
+}
+
+/// What all threads share, for as long as the process lives.
+fn shared<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
 }

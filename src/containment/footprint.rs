@@ -11,7 +11,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 #[cfg(target_os = "linux")]
 use rustix::thread::{ClockId, NanosleepRelativeResult, Timespec, clock_nanosleep_relative};
 
-use crate::containment::{renewal, scheduling};
+use crate::containment::renewal;
 use crate::log;
 use crate::thread;
 
@@ -109,7 +109,6 @@ pub fn watch(
 ) -> Result<(), String> {
     let look = move || {
         let Ok(footprint) = Footprint::open() else { return };
-        scheduling::wake_at_once();
         // Since when it has held much, or for how many whiles, and how many requests had come by then.
         let mut since = None;
         let (threads, memory) = loop {

@@ -12,7 +12,6 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -146,9 +145,8 @@ impl Heartbeat {
 ///
 /// A sentence, when the process may start no thread.
 pub fn start(
-    heartbeat: &Arc<Heartbeat>,
+    heartbeat: &'static Heartbeat,
     listener: impl AsFd + Send + 'static,
 ) -> Result<(), String> {
-    let heartbeat = heartbeat.clone();
-    thread::start(Some("heartbeat"), Box::new(move || heartbeat.beat_on(listener)))
+    thread::start(Some("heartbeat"), Box::new(|| heartbeat.beat_on(listener)))
 }

@@ -115,10 +115,11 @@ impl Renewal {
     ///
     /// # Errors
     ///
-    /// The system's, when the process may not open another file.
-    pub fn keep(&mut self, listener: impl AsFd) -> io::Result<()> {
+    /// A sentence, when the process may not open another file.
+    pub fn keep(&mut self, listener: impl AsFd) -> Result<(), String> {
         if self.socket.is_none() {
-            self.socket = Some(listener.as_fd().try_clone_to_owned()?);
+            let socket = listener.as_fd().try_clone_to_owned();
+            self.socket = Some(socket.map_err(|error| format!("cannot serve: {error}"))?);
         }
         Ok(())
     }

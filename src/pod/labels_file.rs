@@ -29,17 +29,17 @@ pub struct LabelsFile {
     last: Option<Result<String, String>>,
 }
 
+/// Warns when there is no file at the start: right on a laptop, a mistake in a pod.
+pub fn warn_if_absent(path: &Path) {
+    if matches!(path.metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
+        let path = path.display();
+        log::line(format_args!("no labels file at {path}: all labels are empty"));
+    }
+}
+
 impl LabelsFile {
     pub fn at(path: &Path) -> LabelsFile {
         LabelsFile { path: path.to_owned(), last: None }
-    }
-
-    /// Warns when there is no file at the start: right on a laptop, a mistake in a pod.
-    pub fn warn_if_absent(&self) {
-        if matches!(self.path.metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
-            let path = self.path.display();
-            log::line(format_args!("no labels file at {path}: all labels are empty"));
-        }
     }
 
     /// Reads the file. `None` if it is as at the last look; else its labels, or a sentence that says

@@ -106,24 +106,26 @@ impl Listener {
         self.0.local_addr().expect("a bound socket has an address")
     }
 
-    /// Hands the socket to tiny_http, keeping a duplicate of it.
+    /// Hands the socket to tiny_http, keeping a duplicate of it. What comes back waits until that has
+    /// started to serve.
     ///
     /// # Errors
     ///
     /// A sentence, when the process may not open another file or start a thread.
-    pub fn serve(&self) -> Result<Server, String> {
+    pub fn serve(&self) -> Result<impl FnOnce() -> Result<Server, String>, String> {
         let cannot = |error: &dyn Display| format!("cannot serve: {error}");
         let listener = self.0.try_clone().map_err(|error| cannot(&error))?;
         // In a thread of its own, since the library panics where it may start none.
         let start = || {
+            scheduling::wake_without_haste();
             scheduling::stand_back();
             Server::from_listener(listener, None)
         };
         let starting = thread::Builder::new().spawn(start).map_err(|error| cannot(&error))?;
-        match starting.join() {
+        Ok(move || match starting.join() {
             Ok(server) => server.map_err(|error| cannot(&error)),
             Err(_) => Err("cannot serve: the process may start no more threads".to_owned()),
-        }
+        })
     }
 
     /// From now on accepts connections before they have sent anything: what is still deferred when

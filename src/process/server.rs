@@ -19,6 +19,9 @@ use crate::web::late::{Asked, Late};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
+/// How soon is very soon.
+const VERY_SOON: Duration = Duration::from_millis(10);
+
 /// The time in which every connection that has come about is accepted, once no more can; on a busy
 /// machine several times that.
 const ACCEPTING: Duration = Duration::from_millis(20);
@@ -29,10 +32,23 @@ const QUIET: Duration = Duration::from_millis(250);
 /// The longest that all of this may take, late answers apart.
 const LONGEST: Duration = Duration::from_millis(1500);
 
-/// Answers requests until the drain time is over.
-pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut responder: Responder) {
+/// Answers requests until the drain time is over. What is to be settled first is settled after the first
+/// of them, or very soon: whoever asks at once does not wait for it.
+///
+/// # Errors
+///
+/// What is in the way of that.
+pub fn run(
+    server: &Server,
+    listener: &Listener,
+    draining: &Draining,
+    mut responder: Responder,
+    settle: impl FnOnce() -> Result<(), String>,
+) -> Result<(), String> {
+    let mut unsettled = Some(settle);
     while !draining.is_over() {
-        match responder.serve(server, draining.left()) {
+        let time = if unsettled.is_some() { Some(VERY_SOON) } else { draining.left() };
+        match responder.serve(server, time) {
             Ok(_) => {}
             // Woken, since the drain has begun.
             Err(error) if error.raw_os_error().is_none() => {}
@@ -42,6 +58,9 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
                 let why = format!("could not accept connections any more: {error}");
                 renewal::ask(why, renewal::LAST_ANSWERS);
             }
+        }
+        if let Some(settle) = unsettled.take() {
+            settle()?;
         }
     }
     // Whoever goes on asking now has not to wait: the process would live for as long as they do.
@@ -60,6 +79,7 @@ pub fn run(server: &Server, listener: &Listener, draining: &Draining, mut respon
     while responder.late.left().is_some() {
         let _ = responder.serve(server, None);
     }
+    Ok(())
 }
 
 /// How many requests are taken at a time, so that one look at the labels does for all of them. Beside

@@ -5,14 +5,12 @@
 //! pending and what is held back), even as PID 1, which has no default actions.
 
 use std::process;
-use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use tiny_http::Server;
 
 use crate::containment::renewal::{self, Renewal};
-use crate::containment::scheduling;
 use crate::log;
 use crate::pod::drain::Draining;
 use crate::process::listener::Listener;
@@ -36,35 +34,29 @@ pub fn hold_back() {
 /// A sentence, when the process may start no thread.
 pub fn heed(
     drain: Duration,
-    draining: &Arc<Draining>,
-    listener: &Arc<Listener>,
-    server: &Arc<Server>,
+    draining: &'static Draining,
+    listener: &'static Listener,
+    server: &'static Server,
     renewal: Renewal,
 ) -> Result<(), String> {
-    let (draining, listener, server) = (draining.clone(), listener.clone(), server.clone());
-    let take = move || {
-        scheduling::wake_at_once();
-        loop {
-            match all().wait() {
-                Ok(renewal::SIGNAL) => renewal.begin_anew(&draining),
-                Ok(signal) if draining.has_begun() => process::exit(128 + signal as i32),
-                Ok(signal) => {
-                    let time = if signal == Signal::SIGTERM { drain } else { Duration::ZERO };
-                    draining.begin(time);
-                    listener.defer_no_more();
-                    // The loop waits for requests: now there is an end to wait for as well.
-                    server.unblock();
-                    let seconds = time.as_secs();
-                    log::line(match seconds {
-                        0 => "told to stop: answering what has come".to_owned(),
-                        _ => format!(
-                            "told to stop: not ready any more, serving for {seconds} s more"
-                        ),
-                    });
-                }
-                // As sigwait(3) has it, only for a signal that does not exist.
-                Err(_) => unreachable!("these signals exist"),
+    let take = move || loop {
+        match all().wait() {
+            Ok(renewal::SIGNAL) => renewal.begin_anew(draining),
+            Ok(signal) if draining.has_begun() => process::exit(128 + signal as i32),
+            Ok(signal) => {
+                let time = if signal == Signal::SIGTERM { drain } else { Duration::ZERO };
+                draining.begin(time);
+                listener.defer_no_more();
+                // The loop waits for requests: now there is an end to wait for as well.
+                server.unblock();
+                let seconds = time.as_secs();
+                log::line(match seconds {
+                    0 => "told to stop: answering what has come".to_owned(),
+                    _ => format!("told to stop: not ready any more, serving for {seconds} s more"),
+                });
             }
+            // As sigwait(3) has it, only for a signal that does not exist.
+            Err(_) => unreachable!("these signals exist"),
         }
     };
     thread::start(Some("signals"), Box::new(take))

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::sync::Arc;
 
 use serde::Serialize;
 use tiny_http::Method;
@@ -26,7 +25,7 @@ pub struct Endpoints {
     labels: LabelsFile,
     /// Whether to read them before they are told again.
     looks_again: bool,
-    draining: Arc<Draining>,
+    draining: &'static Draining,
     pub faults: Faults,
     /// The answer for the labels last seen.
     appinfo: Answer,
@@ -43,7 +42,7 @@ impl Endpoints {
         variant: &'static Variant,
         labels: LabelsFile,
         faults: Faults,
-        draining: Arc<Draining>,
+        draining: &'static Draining,
     ) -> Endpoints {
         #[derive(Serialize)]
         struct Status {

@@ -2,7 +2,6 @@
 //! meanwhile; what holds their connections is the library's threads, as for every open connection.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,8 +29,14 @@ pub struct Asked {
 pub struct Late {
     /// When each is due, the first of them first.
     queue: VecDeque<(Instant, Asked)>,
-    /// How many there are, for other threads.
-    pub waiting: Arc<AtomicUsize>,
+}
+
+/// How many there are, for other threads.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether an answer waits.
+pub fn are_any() -> bool {
+    WAITING.load(Ordering::Relaxed) > 0
 }
 
 impl Late {
@@ -53,7 +58,7 @@ impl Late {
     }
 
     fn tell(&self) {
-        self.waiting.store(self.queue.len(), Ordering::Relaxed);
+        WAITING.store(self.queue.len(), Ordering::Relaxed);
     }
 
     /// For how long no answer is due; `None` when none waits.
