@@ -628,10 +628,10 @@ fn a_stop_during_an_attack_is_a_stop() {
 #[test]
 fn a_stop_is_not_forgotten_where_an_attack_goes_on_to_its_very_end() {
     let _turn = attack::alone();
-    let drain = Duration::from_secs(2);
+    let drain = Duration::from_secs(1);
     let leads = (36..=60).step_by(2).map(Duration::from_millis);
     common::each(4, leads, |lead| {
-        let mut appinfo = release().args("--drain 2").spawn();
+        let mut appinfo = release().args("--drain 1").spawn();
         let mut stream = send(appinfo.address, "GET /");
         stream.write_all(&vec![b'x'; 15 << 20]).expect("it is read");
         let start = Instant::now();
