@@ -63,7 +63,8 @@ impl Stalled {
         if let Ok(place) = self.find(client) {
             let last = mem::replace(&mut self.clients[place].1, now);
             if now - last < Stalled::SILENCE {
-                return true;
+                // One answer more does no harm, and the port may be another's by now.
+                return !is_last(request);
             }
             self.clients.remove(place);
         }

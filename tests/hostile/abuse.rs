@@ -59,8 +59,7 @@ fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
                 for _ in 0..2_500 {
                     let mut stream = connect(address).expect("it accepts");
                     let _ = stream.write_all(REQUEST);
-                    let at_once = Some(Duration::ZERO);
-                    SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
+                    reset(stream);
                 }
             });
         }
@@ -400,6 +399,9 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
     }
 }
 
+/// How many pages have been sent.
+const PAGES: &str = r#"http_requests_total{method="GET",path="/",code="200"}"#;
+
 #[test]
 fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     let attacked = Attacked::new();
@@ -416,8 +418,7 @@ fn clients_that_pipeline_and_never_read_hold_nobody_up() {
     // Each has been given an answer, and the rest has been passed over; who sends nothing for 10
     // seconds is cut.
     let Attacked { appinfo, before, .. } = &attacked;
-    let page = r#"http_requests_total{method="GET",path="/",code="200"}"#;
-    until("each has been answered", || appinfo.get("/metrics").metric(page) >= Some(50.0));
+    until("each has been answered", || appinfo.get("/metrics").metric(PAGES) >= Some(50.0));
     until("they are cut", || Holdings::of(appinfo).files <= before.files + 6);
     drop(clients);
     // The library's queue keeps the memory of its longest moment.
@@ -467,6 +468,41 @@ fn whoever_was_silent_for_a_while_is_answered_again_and_passed_over_again() {
     assert!(PASSED_OVER.contains(&again), "{again} answers");
 }
 
+/// A connection from this port of an address of its own: the heart may use any of 127.0.0.1.
+fn connect_from_port(port: u16, address: SocketAddr) -> TcpStream {
+    // On a busy machine the kernel takes a moment to see the last connection from there end.
+    eventually("the port is free", || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_reuse_address(true).expect("an option");
+        socket.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
+        let from = SocketAddr::from(([127, 0, 0, 2], port));
+        socket.bind(&from.into()).and_then(|()| socket.connect(&address.into())).ok()?;
+        Some(TcpStream::from(socket))
+    })
+}
+
+fn reset(stream: TcpStream) {
+    let at_once = Some(Duration::ZERO);
+    SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
+}
+
+/// As behind a proxy that has few ports left.
+#[test]
+fn whoever_has_the_port_of_one_that_is_passed_over_is_answered_if_it_asks_to_close() {
+    let appinfo = release().spawn();
+    let mut stream = connect_from_port(0, appinfo.address);
+    let port = stream.local_addr().expect("it has an address").port();
+    let requests = "GET / HTTP/1.1\r\n\r\n".repeat(100);
+    stream.write_all(requests.as_bytes()).expect("requests can be sent");
+    until("it has been answered and passed over", || {
+        appinfo.get("/metrics").metric(PAGES) >= Some(*PASSED_OVER.start() as f64)
+    });
+    reset(stream);
+    let mut stream = connect_from_port(port, appinfo.address);
+    stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").expect("it can be sent");
+    assert_eq!(common::read_answer(&mut stream, false).expect("an answer").status, 200);
+}
+
 #[test]
 fn a_client_that_uses_its_port_again_is_answered_at_once_if_it_asks_to_close_or_else_later() {
     // Asked to, the server closes first: the client's port is free as soon as it has seen that.
@@ -483,19 +519,7 @@ fn asks_from_one_port((times, pause, requests): (usize, Duration, [&str; 2])) {
     let appinfo = release().spawn();
     let mut port = 0;
     for number in 0..times {
-        // From an address of its own: the heart may use any port of 127.0.0.1. On a busy machine the
-        // kernel takes a moment to see the last connection from there end.
-        let from = SocketAddr::from(([127, 0, 0, 2], port));
-        let mut stream = eventually("the port is free", || {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
-            socket.set_reuse_address(true).expect("an option");
-            socket.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
-            socket
-                .bind(&from.into())
-                .and_then(|()| socket.connect(&appinfo.address.into()))
-                .ok()?;
-            Some(TcpStream::from(socket))
-        });
+        let mut stream = connect_from_port(port, appinfo.address);
         port = stream.local_addr().expect("it has an address").port();
         stream.write_all(requests[number % 2].as_bytes()).expect("a request can be sent");
         let expected = if requests[number % 2].starts_with("POST") { 413 } else { 200 };
@@ -504,8 +528,7 @@ fn asks_from_one_port((times, pause, requests): (usize, Duration, [&str; 2])) {
         if pause.is_zero() {
             read_all(stream);
         } else {
-            let at_once = Some(Duration::ZERO);
-            SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
+            reset(stream);
         }
         thread::sleep(pause);
     }
