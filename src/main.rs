@@ -84,10 +84,14 @@ fn run(settings: &Settings) -> Result<(), String> {
     }
     let settle = || {
         footprint::watch(|| heartbeat.requests(), || late::are_any() || draining.has_begun())?;
+        // Those that have been started by now must not come too late.
         scheduling::wake_without_haste();
         heartbeat::start(heartbeat, listener)
     };
-    server::run(server, listener, draining, responder, settle)
+    if is_renewed {
+        settle()?; // Whoever has made it begin anew may be waiting in the queue.
+    }
+    server::run(server, listener, draining, responder, (!is_renewed).then_some(settle))
 }
 
 /// What all threads share, for as long as the process lives.

@@ -19,8 +19,9 @@ use crate::web::late::{Asked, Late};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
-/// How soon is very soon.
-const VERY_SOON: Duration = Duration::from_millis(10);
+/// How long the first request is waited for. Not less: woken when less than a millisecond is left, the
+/// library's `recv_timeout` gives up, whether a request has come or not.
+const FIRST: Duration = Duration::from_millis(10);
 
 /// The time in which every connection that has come about is accepted, once no more can; on a busy
 /// machine several times that.
@@ -32,22 +33,21 @@ const QUIET: Duration = Duration::from_millis(250);
 /// The longest that all of this may take, late answers apart.
 const LONGEST: Duration = Duration::from_millis(1500);
 
-/// Answers requests until the drain time is over. What is to be settled first is settled after the first
-/// of them, or very soon: whoever asks at once does not wait for it.
+/// Answers requests until the drain time is over. What there is to settle is settled when the first have
+/// been answered, or [`FIRST`] is over: whoever asks at once does not wait for it.
 ///
 /// # Errors
 ///
-/// What is in the way of that.
+/// Why it could not be settled.
 pub fn run(
     server: &Server,
     listener: &Listener,
     draining: &Draining,
     mut responder: Responder,
-    settle: impl FnOnce() -> Result<(), String>,
+    mut unsettled: Option<impl FnOnce() -> Result<(), String>>,
 ) -> Result<(), String> {
-    let mut unsettled = Some(settle);
     while !draining.is_over() {
-        let time = if unsettled.is_some() { Some(VERY_SOON) } else { draining.left() };
+        let time = if unsettled.is_some() { Some(FIRST) } else { draining.left() };
         match responder.serve(server, time) {
             Ok(_) => {}
             // Woken, since the drain has begun.
@@ -87,10 +87,10 @@ pub fn run(
 const BATCH: usize = 32;
 
 /// What the loop needs for each request.
-pub struct Responder<'a> {
+pub struct Responder {
     pub endpoints: Endpoints,
     pub metrics: Metrics,
-    pub heartbeat: &'a Heartbeat,
+    pub heartbeat: &'static Heartbeat,
     /// Whether to write a line per request to stdout.
     pub access_log: bool,
     pub sender: Sender,
@@ -98,7 +98,7 @@ pub struct Responder<'a> {
     pub late: Late,
 }
 
-impl Responder<'_> {
+impl Responder {
     /// Waits for a request, this long at most and no longer than until a late answer is due, and
     /// answers it and all that have come by then; tells whether one has come.
     ///

@@ -290,6 +290,17 @@ impl Appinfo {
         self.child.try_wait().expect("the child can be waited for").is_none()
     }
 
+    /// Waits until it has started all threads of its own, the last of them behind its first answer.
+    #[cfg(target_os = "linux")]
+    pub fn has_settled(&self) {
+        assert_eq!(self.get("/healthz").status, 200);
+        until("all threads of its own have their names", || {
+            let tasks = self.process().tasks().expect("/proc tells").filter_map(Result::ok);
+            let names: Vec<_> = tasks.filter_map(|task| Some(task.stat().ok()?.comm)).collect();
+            ["signals", "footprint", "heartbeat"].iter().all(|name| names.iter().any(|n| n == name))
+        });
+    }
+
     /// What `/proc` tells of it: its threads, its open files, its memory.
     #[cfg(target_os = "linux")]
     pub fn process(&self) -> procfs::process::Process {

@@ -36,6 +36,7 @@ fn it_stays_the_same_process_as_it_was_told_to_be_and_says_so_once() {
         .labels(labels.file())
         .env("MY_POD_NAME", "appinfo-0")
         .spawn();
+    appinfo.has_settled();
     let files = appinfo.open_files();
     for _ in 0..20 {
         renew(&appinfo);

@@ -2,26 +2,16 @@
 
 use procfs::process::Process;
 
-use crate::common::{Appinfo, Start, until};
+use crate::common::{Start, until};
 
 /// `SCHED_OTHER` and `SCHED_BATCH` in sched(7).
 const OTHER: u32 = 0;
 const BATCH: u32 = 3;
 
-/// The program after its first answer, behind which it starts the last thread of its own.
-fn with_all_its_threads() -> Appinfo {
-    let appinfo = Start::new().spawn();
-    assert_eq!(appinfo.get("/healthz").status, 200);
-    until("its heart beats", || {
-        let mut tasks = appinfo.process().tasks().expect("/proc tells").filter_map(Result::ok);
-        tasks.any(|task| task.stat().is_ok_and(|stat| stat.comm == "heartbeat"))
-    });
-    appinfo
-}
-
 #[test]
 fn no_thread_takes_the_processor_from_its_waker_and_those_that_read_stand_back() {
-    let appinfo = with_all_its_threads();
+    let appinfo = Start::new().spawn();
+    appinfo.has_settled();
     let usual = Process::myself().and_then(|process| process.stat()).expect("/proc tells").nice;
     let mut reading = 0;
     for task in appinfo.process().tasks().expect("/proc tells") {
@@ -42,7 +32,8 @@ fn no_thread_takes_the_processor_from_its_waker_and_those_that_read_stand_back()
 
 #[test]
 fn at_rest_nothing_wakes_the_thread_that_looks_at_what_the_process_holds() {
-    let appinfo = with_all_its_threads();
+    let appinfo = Start::new().spawn();
+    appinfo.has_settled();
     let wakes = |thread: &str| {
         let tasks = appinfo.process().tasks().expect("/proc tells").filter_map(Result::ok);
         let mut statuses = tasks.filter_map(|task| task.status().ok());
