@@ -214,7 +214,7 @@ fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> 
     let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
     let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
     let is_patient = served.iter().all(|served| served.longest <= PATIENCE);
-    let is_hardly_noticed = lost <= 10.max(requests / 100) && is_patient;
+    let is_hardly_noticed = requests > 0 && lost <= 10.max(requests / 100) && is_patient;
     is_hardly_noticed.then_some(()).ok_or_else(|| format!("{during}: {served:?}"))
 }
 
