@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::str;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 #[cfg(target_os = "linux")]
 use rustix::thread::{ClockId, NanosleepRelativeResult, Timespec, clock_nanosleep_relative};
 
@@ -32,10 +33,15 @@ const MANY: u64 = 48;
 /// What the kernel holds for a thread and its connection, in bytes, beside the resident memory.
 const THREAD: u64 = 38 << 10;
 
+/// The most threads, however late the next look comes. Where the machine stood still for a tenth of a second,
+/// clients have made the library start a thousand between two looks; those of so many, with their memory of
+/// their own, still fit a pod.
+const MOST_THREADS: u64 = 1_900;
+
 /// How much processor time may be spent until the next look. Whatever makes the process hold more
 /// spends some, also where nobody connects any more; and at rest there is nothing to look at.
 #[cfg(target_os = "linux")]
-const SPENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 8_000_000 };
+const SPENT: Timespec = Timespec { tv_sec: 0, tv_nsec: 4_000_000 };
 
 /// How often to look while it holds much, and where the kernel does not count like that.
 const HURRY: Duration = Duration::from_millis(5);
@@ -64,7 +70,7 @@ pub fn raise_open_files_limit() {
 }
 
 /// The files in which Linux tells what the process holds (proc(5)), opened once: a look costs two
-/// system calls.
+/// system calls, and four more for the limit on open files.
 pub struct Footprint {
     tasks: File,
     memory: File,
@@ -84,6 +90,17 @@ impl Footprint {
     /// How many threads the process has: each is a folder in that one, which has two links itself.
     pub fn threads(&self) -> u64 {
         self.tasks.metadata().map_or(0, |tasks| tasks.nlink().saturating_sub(2))
+    }
+
+    /// Lets no more files be opened from now on than connections would that take it to [`MOST_THREADS`], two
+    /// each. Where that is not enough, the library stops accepting, and the process begins anew.
+    fn limit_open_files(&self, threads: u64) {
+        // The new file has the lowest number that is free (fcntl(2)), and the limit is one on numbers.
+        let Ok(free) = self.tasks.try_clone() else { return };
+        let most = free.as_raw_fd() as u64 + 2 * MOST_THREADS.saturating_sub(threads);
+        let limit = getrlimit(Resource::Nofile);
+        let current = limit.maximum.map_or(most, |maximum| maximum.min(most));
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), ..limit });
     }
 
     /// Its resident memory in bytes: the second number, in pages.
@@ -109,19 +126,22 @@ pub fn watch(
 ) -> Result<(), String> {
     let look = move || {
         let Ok(footprint) = Footprint::open() else { return };
-        // Since when it has held much, or for how many whiles, and how many requests had come by then.
+        // Since when it has held much and hardly anybody has come, and how many requests had by then.
         let mut since = None;
         let (threads, memory) = loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
+            footprint.limit_open_files(threads);
             let is_much = memory > MUCH || threads > MANY;
-            let (start, before) = since.take().unwrap_or_else(|| (Instant::now(), requests()));
-            let is_while = start.elapsed() >= WHILE;
-            let is_leisure = is_while && requests() - before < FEW && !is_waiting();
+            let (start, before) = since
+                .take()
+                .filter(|(_, before)| requests() - before < FEW)
+                .unwrap_or_else(|| (Instant::now(), requests()));
+            let is_leisure = start.elapsed() >= WHILE && !is_waiting();
             if memory + threads * THREAD > MOST || memory > MOST_MEMORY || is_much && is_leisure {
                 break (threads, memory);
             }
             if is_much {
-                since = (!is_while).then_some((start, before));
+                since = Some((start, before));
                 sleep(HURRY);
             } else {
                 sleep_while_spending();

@@ -162,12 +162,17 @@ impl Holdings {
     /// Of the threads that the library has started, some stay as long as the heartbeat goes on:
     /// each ends when it has been idle for five seconds, and with every beat it is another's turn.
     pub fn come_back(self, appinfo: &Appinfo, leaked: u64, memory: u64) {
-        let now = eventually(&format!("{self:?} again, but for {leaked} requests"), || {
+        let start = Instant::now();
+        let now = loop {
             let now = Holdings::of(appinfo);
             let threads = now.threads <= self.threads + leaked + 60;
             let files = now.files <= self.files + 2 * leaked + 6;
-            (threads && files && now.memory <= self.memory + memory).then_some(now)
-        });
+            if threads && files && now.memory <= self.memory + memory {
+                break now;
+            }
+            assert!(start.elapsed() < DEADLINE, "{self:?}, but for {leaked} requests: {now:?}");
+            thread::sleep(Duration::from_millis(10));
+        };
         println!("before: {self:?}, after: {now:?}");
     }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -184,7 +184,8 @@ fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attack() {
             drop(turn);
             // Waiting for that disturbs no other attack.
             scope.spawn(move || {
-                before.come_back(&appinfo, 40, 10_000);
+                // What as many threads hold as it keeps when there is nothing to do.
+                before.come_back(&appinfo, 48, 10_000);
                 attack::is_unharmed(&mut appinfo, 5);
             });
         }
@@ -216,6 +217,43 @@ fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> 
     let is_patient = served.iter().all(|served| served.longest <= PATIENCE);
     let is_hardly_noticed = requests > 0 && lost <= 10.max(requests / 100) && is_patient;
     is_hardly_noticed.then_some(()).ok_or_else(|| format!("{during}: {served:?}"))
+}
+
+/// As where a machine stands still for a moment, but for those who attack and those who accept.
+#[test]
+fn neither_does_it_while_the_program_cannot_look_at_what_it_holds() {
+    if !common::have(&["chrt", "taskset"]) {
+        return;
+    }
+    let Some(cgroup) = Cgroup::new(2 * ATTACKS.len()) else { return };
+    let _turn = attack::alone();
+    let mut appinfo = cgroup.start().spawn();
+    appinfo.has_settled();
+    let tasks = appinfo.process().tasks().expect("/proc tells").filter_map(Result::ok);
+    let mut footprint = tasks.filter(|task| task.stat().is_ok_and(|it| it.comm == "footprint"));
+    let footprint = footprint.next().expect("that thread has this name").tid.to_string();
+    common::run(Command::new("taskset").args(["-pc", "0", &footprint]));
+    let mut hog = Command::new("timeout");
+    hog.args([
+        "2",
+        "chrt",
+        "-f",
+        "1",
+        "taskset",
+        "-c",
+        "0",
+        "sh",
+        "-c",
+        "echo; while :; do :; done",
+    ]);
+    hog.stdout(Stdio::piped());
+    let mut hog = hog.spawn().expect("it starts");
+    let begun = hog.stdout.as_mut().expect("it is piped").read(&mut [0]);
+    assert_eq!(begun.expect("it begins"), 1);
+    many(4_000, "GET / HTTP/3.0\r\n\r\n").run(appinfo.address, 0, 1);
+    let _ = hog.wait();
+    assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
+    attack::is_unharmed(&mut appinfo, 5);
 }
 
 #[test]
