@@ -56,8 +56,8 @@ const SLOW: u64 = 24;
 const FEW: u64 = 100;
 const WHILE: Duration = Duration::from_secs(15);
 
-/// Raises the limit on open files to its hard limit, as Go programs do at their start: every
-/// connection holds two, and containers often begin with a soft limit of 1,024.
+/// Raises the limit on open files to its hard limit, until the first look, as Go programs do at their
+/// start: every connection holds two, and containers often begin with a soft limit of 1,024.
 pub fn raise_open_files_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.maximum.is_none() {

@@ -232,26 +232,25 @@ fn neither_does_it_while_the_program_cannot_look_at_what_it_holds() {
     let tasks = appinfo.process().tasks().expect("/proc tells").filter_map(Result::ok);
     let mut footprint = tasks.filter(|task| task.stat().is_ok_and(|it| it.comm == "footprint"));
     let footprint = footprint.next().expect("that thread has this name").tid.to_string();
-    common::run(Command::new("taskset").args(["-pc", "0", &footprint]));
-    let mut hog = Command::new("timeout");
-    hog.args([
-        "2",
-        "chrt",
-        "-f",
-        "1",
-        "taskset",
-        "-c",
-        "0",
-        "sh",
-        "-c",
-        "echo; while :; do :; done",
-    ]);
-    hog.stdout(Stdio::piped());
-    let mut hog = hog.spawn().expect("it starts");
+    let status = appinfo.process().status().expect("/proc tells");
+    let cpu = status.cpus_allowed_list.expect("it has processors")[0].0.to_string();
+    common::run(Command::new("taskset").args(["-pc", &cpu, &footprint]));
+    let hog = format!("2 chrt -f 1 taskset -c {cpu} sh -c");
+    let mut hog = Command::new("timeout")
+        .args(hog.split(' '))
+        .arg("echo; while :; do :; done")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let begun = hog.stdout.as_mut().expect("it is piped").read(&mut [0]);
-    assert_eq!(begun.expect("it begins"), 1);
-    many(4_000, "GET / HTTP/3.0\r\n\r\n").run(appinfo.address, 0, 1);
+    let has_begun = begun.expect("it can be read") == 1;
+    if has_begun {
+        many(4_000, "GET / HTTP/3.0\r\n\r\n").run(appinfo.address, 0, 1);
+    }
     let _ = hog.wait();
+    if !has_begun {
+        return common::skip("may not let a process run in real time");
+    }
     assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
     attack::is_unharmed(&mut appinfo, 5);
 }
