@@ -67,7 +67,7 @@ struct Effort {
     starts: usize,
 }
 
-const FULL: Effort = Effort { rounds: 5, seconds: 2, starts: 21 };
+const FULL: Effort = Effort { rounds: 5, seconds: 2, starts: 101 };
 const QUICK: Effort = Effort { rounds: 1, seconds: 1, starts: 3 };
 
 fn main() -> ExitCode {
