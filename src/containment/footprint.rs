@@ -52,9 +52,11 @@ const BUSY: Duration = Duration::from_millis(25);
 const QUEUED_ANSWERS: Duration = Duration::from_millis(50);
 const SLOW: u64 = 24;
 
-/// Hardly anybody: fewer than so many requests in a while in which a silent connection is cut.
-const FEW: u64 = 100;
-const WHILE: Duration = Duration::from_secs(15);
+/// Hardly anybody: fewer than so many requests, and not a thread more, in a while that is longer than a
+/// connection may be silent and its thread idle after that (10 and 5 seconds). More threads than [`MANY`] that
+/// are nobody's fault would have asked more often by then, or gone.
+const FEW: u64 = 80;
+const WHILE: Duration = Duration::from_secs(20);
 
 /// Raises the limit on open files to its hard limit, until the first look, as Go programs do at their
 /// start: every connection holds two, and containers often begin with a soft limit of 1,024.
@@ -126,22 +128,25 @@ pub fn watch(
 ) -> Result<(), String> {
     let look = move || {
         let Ok(footprint) = Footprint::open() else { return };
-        // Since when it has held much and hardly anybody has come, and how many requests had by then.
+        // Since when it has held much and hardly anybody has come, and how many requests and threads there
+        // were by then.
         let mut since = None;
         let (threads, memory) = loop {
             let (threads, memory) = (footprint.threads(), footprint.memory());
             footprint.limit_open_files(threads);
             let is_much = memory > MUCH || threads > MANY;
-            let (start, before) = since
+            let (start, before, held) = since
                 .take()
-                .filter(|(_, before)| requests() - before < FEW)
-                .unwrap_or_else(|| (Instant::now(), requests()));
-            let is_leisure = start.elapsed() >= WHILE && !is_waiting();
+                .filter(|&(_, before, held)| {
+                    requests() - before < FEW && threads <= held && !is_waiting()
+                })
+                .unwrap_or_else(|| (Instant::now(), requests(), threads));
+            let is_leisure = start.elapsed() >= WHILE;
             if memory + threads * THREAD > MOST || memory > MOST_MEMORY || is_much && is_leisure {
                 break (threads, memory);
             }
             if is_much {
-                since = Some((start, before));
+                since = Some((start, before, held));
                 sleep(HURRY);
             } else {
                 sleep_while_spending();

@@ -86,6 +86,22 @@ fn a_thousand_connections_with_half_a_request_are_held_cut_and_all_is_given_back
     attacked.was_unharmed(0, 6_000, 2);
 }
 
+/// Their threads are not what an attack has left behind, though nobody else asks for anything.
+#[test]
+fn that_a_thousand_connections_are_held_is_no_reason_to_begin_anew() {
+    if !may_open(3_000) {
+        return;
+    }
+    let turn = attack::alone();
+    let mut appinfo = release().spawn();
+    let half_open: Vec<_> = (0..1_000).map(|_| send(appinfo.address, "GET / HTTP/1.1")).collect();
+    until("all are held", || appinfo.threads() >= 1_000);
+    drop(turn); // Waiting disturbs no attack.
+    until("their threads have gone", || appinfo.threads() < 20);
+    drop(half_open);
+    is_unharmed(&mut appinfo, 2);
+}
+
 #[test]
 fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
     if !may_open(3_000) {
