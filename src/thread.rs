@@ -2,6 +2,8 @@
 
 use std::thread::Builder;
 
+use crate::containment::renewal;
+
 /// Starts a thread. Those that run code of ours alone have a name; those that run tiny_http's have none.
 ///
 /// # Errors
@@ -12,5 +14,8 @@ pub fn start(name: Option<&str>, work: Box<dyn FnOnce() + Send>) -> Result<(), S
         Some(name) => Builder::new().name(name.to_owned()),
         None => Builder::new(),
     };
-    builder.spawn(work).map(drop).map_err(|error| format!("cannot start another thread: {error}"))
+    builder.spawn(work).map(drop).map_err(|error| {
+        renewal::give_way();
+        format!("cannot start another thread: {error}")
+    })
 }

@@ -48,6 +48,12 @@ pub fn ask(why: String, last_answers: Duration) {
     let _ = kill(Pid::this(), SIGNAL);
 }
 
+/// Does not come back if the process is just being replaced. Meanwhile the kernel starts no thread of its
+/// former self (`EAGAIN`, for `in_exec` in kernel/fork.c), which must not end the process.
+pub fn give_way() {
+    drop(REASON.lock());
+}
+
 /// What the process has from its former self, and keeps for its next.
 pub struct Renewal {
     /// How many times it has begun anew.
@@ -142,6 +148,7 @@ impl Renewal {
             log::line(format_args!("{why}: ended before the last answers"));
             process::exit(0);
         }
+        let _replaced = REASON.lock();
         let Err(error) = self.become_new(draining.left(), &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));
         process::exit(1);

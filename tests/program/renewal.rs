@@ -120,6 +120,25 @@ fn each_way_round(
     });
 }
 
+/// The kernel starts no thread of a process that is just being replaced (`EAGAIN`, for `in_exec` in its
+/// kernel/fork.c): a matter of microseconds, which is played slowly here.
+#[test]
+fn that_it_can_start_no_thread_while_it_is_replaced_does_not_end_it() {
+    if !have(&["strace"]) {
+        return;
+    }
+    let strace = ["strace", "-D", "--follow-forks", "--output=/dev/null", "--detach-on=execve"];
+    // Each thread's third: the main thread's is the first that it starts once it serves.
+    let slowly = ["clone,clone3:error=EAGAIN:delay_enter=4s:when=3", "execve:delay_enter=6s"]
+        .map(|inject| format!("--inject={inject}"));
+    let strace = strace.into_iter().chain(slowly.iter().map(|s| &**s));
+    let program = common::program();
+    let command: Vec<_> = strace.chain(program.iter().map(|s| &**s)).collect();
+    let mut appinfo = Start::of(&command).spawn();
+    renew(&appinfo);
+    assert!(appinfo.is_alive());
+}
+
 #[test]
 fn a_strangers_socket_is_left_alone() {
     let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
