@@ -32,7 +32,11 @@ PATH=${PATH#*:} exec docker "$@""#;
     let home = || env::home_dir().expect("there is a home").join(".cargo");
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
     let other_cargo_home = folder.path().join("other cargo home");
-    symlink(&cargo_home, &other_cargo_home).expect("a symlink can be made");
+    std::fs::create_dir(&other_cargo_home).expect("a folder can be made");
+    for name in ["config.toml", "registry"] {
+        let link = symlink(cargo_home.join(name), other_cargo_home.join(name));
+        link.expect("a symlink can be made");
+    }
 
     let clone = |name: &str| {
         let clone = folder.path().join(name);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::server::Server;
-use crate::common::{Answer, exchange, have, until};
+use crate::common::{Answer, Folder, exchange, have, until};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
@@ -21,6 +21,8 @@ pub const RIGHT: char = '\u{E014}';
 pub struct Browser {
     driver: Server,
     session: String,
+    /// What both leave behind, the profile among it; removed last.
+    _folder: Folder,
 }
 
 impl Browser {
@@ -29,9 +31,11 @@ impl Browser {
         if !have(&["chromium", "chromedriver"]) {
             return None;
         }
+        let folder = Folder::new();
         let mut driver = Command::new("chromedriver");
-        let driver = Server::start(driver.arg("--port=0"), r"started successfully on port (\d+)");
-        let mut browser = Browser { driver, session: String::new() };
+        driver.arg("--port=0").env("TMPDIR", folder.path());
+        let driver = Server::start(&mut driver, r"started successfully on port (\d+)");
+        let mut browser = Browser { driver, session: String::new(), _folder: folder };
         // CI is root, for whom Chromium has no sandbox.
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-component-update"];

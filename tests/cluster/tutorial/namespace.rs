@@ -77,6 +77,7 @@ impl Namespace {
         let mut command = Command::new(program);
         command.current_dir(common::repository()).stdin(Stdio::null());
         command.env("PATH", &self.path).env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command
     }
 }
