@@ -148,7 +148,8 @@ impl Renewal {
             log::line(format_args!("{why}: ended before the last answers"));
             process::exit(0);
         }
-        let _replaced = REASON.lock();
+        // For those that [`give_way`], and never given back.
+        let _lock = REASON.lock();
         let Err(error) = self.become_new(draining.left(), &why);
         log::line(format_args!("{why}; cannot begin anew: {error}"));
         process::exit(1);

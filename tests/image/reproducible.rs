@@ -33,6 +33,7 @@ PATH=${PATH#*:} exec docker "$@""#;
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
     let other_cargo_home = folder.path().join("other cargo home");
     std::fs::create_dir(&other_cargo_home).expect("a folder can be made");
+    // What a build takes from there; what it leaves ends with the test.
     for name in ["config.toml", "registry"] {
         let link = symlink(cargo_home.join(name), other_cargo_home.join(name));
         link.expect("a symlink can be made");

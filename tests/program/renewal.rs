@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    self, Appinfo, DEADLINE, DownwardApi, REQUEST, SIGTERM, SIGUSR2, Start, connect, have, run,
-    signal, until,
+    self, Appinfo, DEADLINE, DownwardApi, Folder, REQUEST, SIGTERM, SIGUSR2, Start, connect, have,
+    run, signal, until,
 };
 
 /// Told by a signal, it begins anew, and is there again.
@@ -127,16 +127,23 @@ fn that_it_can_start_no_thread_while_it_is_replaced_does_not_end_it() {
     if !have(&["strace"]) {
         return;
     }
-    let strace = ["strace", "-D", "--follow-forks", "--output=/dev/null", "--detach-on=execve"];
-    // Each thread's third: the main thread's is the first that it starts once it serves.
-    let slowly = ["clone,clone3:error=EAGAIN:delay_enter=4s:when=3", "execve:delay_enter=6s"]
-        .map(|inject| format!("--inject={inject}"));
-    let strace = strace.into_iter().chain(slowly.iter().map(|s| &**s));
-    let program = common::program();
-    let command: Vec<_> = strace.chain(program.iter().map(|s| &**s)).collect();
+    let folder = Folder::new();
+    let calls = folder.path().join("calls");
+    // Each thread's third: the main thread's is the first that it starts once it serves. With musl, which
+    // starts one at a time, it has to wait until the library's has failed.
+    let strace = "strace -D --follow-forks --detach-on=execve --trace=clone,clone3,execve \
+        --inject=clone,clone3:error=EAGAIN:delay_enter=4s:when=3 --inject=execve:delay_enter=10s";
+    let mut command: Vec<_> = strace.split_whitespace().map(str::to_owned).collect();
+    command.push(format!("--output={}", calls.display()));
+    command.extend(common::program());
     let mut appinfo = Start::of(&command).spawn();
     renew(&appinfo);
     assert!(appinfo.is_alive());
+    let main = appinfo.pid().to_string();
+    until("strace has told that the main thread could not start one", || {
+        let calls = std::fs::read_to_string(&calls).expect("strace writes it");
+        calls.lines().any(|call| call.starts_with(&main) && call.contains("EAGAIN"))
+    });
 }
 
 #[test]
