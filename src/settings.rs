@@ -1,8 +1,8 @@
-//! The command line and its environment variables. A flag beats its variable.
+//! The command line and its environment variables. A flag overrides its variable.
 
 use std::env;
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,49 +11,44 @@ use argh::FromArgs;
 
 use crate::log::NAME_AND_VERSION;
 use crate::pod::variant::{VARIANTS, Variant};
-use crate::web::faults::{Faults, Percentage};
+use crate::web::faults::{Faults, Ppm};
 
-/// How the program was told to run.
+/// How the program is to run.
 pub struct Settings {
     pub variant: &'static Variant,
-    pub listen: Listen,
+    /// Where to listen. `[::]` is every address: IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6.
+    pub listen: SocketAddr,
     /// The downward API file with the pod's labels.
     pub labels: PathBuf,
     /// How long to go on serving after SIGTERM.
     pub drain: Duration,
     /// Whether to write a line per request to stdout.
     pub access_log: bool,
-    /// How many of the answers fail.
-    error_rate: Percentage,
-    /// How much later the late answers are sent.
+    /// The share of the responses that fail.
+    error_rate: Ppm,
+    /// By how much the delayed responses are delayed.
     delay: Duration,
-    /// How many of the answers are late.
-    delay_rate: Percentage,
-}
-
-/// Where to listen.
-pub enum Listen {
-    /// On this address, and no other.
-    On(SocketAddr),
-    /// On every address at this port: IPv6 and IPv4, or IPv4 alone where the kernel has no IPv6.
-    Everywhere(u16),
+    /// The share of the responses that are delayed.
+    delay_rate: Ppm,
 }
 
 /// What the command line asks for.
-pub enum Start {
-    With(Settings),
-    /// Print this and end well: the help, the version.
+pub enum Invocation {
+    Run(Settings),
+    /// Check the health of the program that listens there.
+    Check(SocketAddr),
+    /// Print this and exit with 0: the help, the version.
     Print(String),
-    /// End badly; a sentence says why.
-    Refuse(String),
+    /// Exit with 2; the sentence says why.
+    Invalid(String),
 }
 
 /// Tells, as JSON, how its Kubernetes pod is deployed.
 ///
-/// Each flag has an environment variable, named in brackets; the flag beats it.
+/// Each flag has an environment variable, named in brackets; the flag overrides it.
 #[derive(FromArgs)]
 struct CommandLine {
-    /// how to answer: one of the variants below [APPINFO_VARIANT; default: baseline]
+    /// how to respond: one of the variants below [APPINFO_VARIANT; default: baseline]
     #[argh(option, arg_name = "name")]
     variant: Option<String>,
 
@@ -75,67 +70,82 @@ struct CommandLine {
     #[argh(switch)]
     access_log: bool,
 
-    /// how many of /v1/appinfo's answers fail as the broken variant's do, such as 5 or 0.5
+    /// the share of /v1/appinfo's responses that fail as the broken variant's do, such as 5 or 0.5
     /// [APPINFO_ERROR_RATE; default: 0]
     #[argh(option, arg_name = "percentage")]
     error_rate: Option<String>,
 
-    /// how much later its late answers are sent, in milliseconds [APPINFO_DELAY; default: 0]
+    /// by how much its delayed responses are delayed, in milliseconds [APPINFO_DELAY; default: 0]
     #[argh(option, arg_name = "milliseconds")]
     delay: Option<String>,
 
-    /// how many of its answers are late, where there is a delay [APPINFO_DELAY_RATE; default: 100]
+    /// the share of its responses that are delayed [APPINFO_DELAY_RATE; default: 100]
     #[argh(option, arg_name = "percentage")]
     delay_rate: Option<String>,
+
+    /// ask the program that listens at that address whether it is ready; exit with 0 or 1
+    #[argh(switch)]
+    check: bool,
 
     /// print the version
     #[argh(switch)]
     version: bool,
 }
 
-impl Settings {
+impl Invocation {
     /// Reads the command line and the environment.
-    pub fn read() -> Start {
+    pub fn read() -> Invocation {
         let arguments = match arguments(env::args_os().skip(1)) {
             Ok(arguments) => arguments,
-            Err(why) => return Start::Refuse(why),
+            Err(why) => return Invocation::Invalid(why),
         };
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         match CommandLine::from_args(&["appinfo"], &arguments) {
-            Ok(line) if line.version => Start::Print(format!("{NAME_AND_VERSION}\n")),
-            Ok(line) => Settings::of(line).map_or_else(Start::Refuse, Start::With),
-            Err(early) if early.status.is_ok() => Start::Print(help(&early.output)),
+            Ok(line) if line.version => Invocation::Print(format!("{NAME_AND_VERSION}\n")),
+            Ok(line) if line.check => {
+                read_listen(line.listen).map_or_else(Invocation::Invalid, Invocation::Check)
+            }
+            Ok(line) => Settings::read(line).map_or_else(Invocation::Invalid, Invocation::Run),
+            Err(early) if early.status.is_ok() => Invocation::Print(help(&early.output)),
             Err(early) => {
                 let why = early.output.trim_end().trim_end_matches('.');
-                Start::Refuse(format!("{why}. `appinfo --help` lists what it takes."))
+                Invocation::Invalid(format!("{why}. `appinfo --help` lists what is possible."))
             }
         }
     }
+}
 
+impl Settings {
     /// How the program runs, for the start line.
     pub fn summary(&self, address: SocketAddr) -> String {
         let (variant, labels) = (self.variant.name, self.labels.display());
         format!("variant {variant}, listening on {address}, labels from {labels}")
     }
 
-    /// What is to be wrong with the answers.
+    /// What is to be wrong with the responses.
     pub fn faults(&self) -> Faults {
         Faults::new(self.error_rate, self.delay, self.delay_rate)
     }
 
-    fn of(line: CommandLine) -> Result<Settings, String> {
+    #[rustfmt::skip] // A row for each setting.
+    fn read(line: CommandLine) -> Result<Settings, String> {
+        let access_log = line.access_log.then(|| "1".to_owned());
+        let (zero, five) = (Duration::ZERO, Duration::from_secs(5));
         Ok(Settings {
-            variant: choose("--variant", line.variant, variant)?.unwrap_or(&VARIANTS[0]),
-            listen: choose("--listen", line.listen, listen)?.unwrap_or(Listen::Everywhere(8080)),
-            labels: choose("--labels", line.labels, path)?.unwrap_or("/etc/labels".into()),
-            drain: choose("--drain", line.drain, seconds)?.unwrap_or(Duration::from_secs(5)),
-            access_log: line.access_log || choose("--access-log", None, switch)?.unwrap_or(false),
-            error_rate: choose("--error-rate", line.error_rate, percentage)?.unwrap_or_default(),
-            delay: choose("--delay", line.delay, milliseconds)?.unwrap_or_default(),
-            delay_rate: choose("--delay-rate", line.delay_rate, percentage)?
-                .unwrap_or(Percentage::ALL),
+            listen: read_listen(line.listen)?,
+            variant: setting("--variant", "APPINFO_VARIANT", line.variant, variant, &VARIANTS[0])?,
+            labels: setting("--labels", "APPINFO_LABELS", line.labels, path, "/etc/labels".into())?,
+            drain: setting("--drain", "APPINFO_DRAIN", line.drain, seconds, five)?,
+            access_log: setting("--access-log", "APPINFO_ACCESS_LOG", access_log, switch, false)?,
+            error_rate: setting("--error-rate", "APPINFO_ERROR_RATE", line.error_rate, percentage, Ppm(0))?,
+            delay: setting("--delay", "APPINFO_DELAY", line.delay, milliseconds, zero)?,
+            delay_rate: setting("--delay-rate", "APPINFO_DELAY_RATE", line.delay_rate, percentage, Ppm::ALL)?,
         })
     }
+}
+
+fn read_listen(given: Option<String>) -> Result<SocketAddr, String> {
+    setting("--listen", "APPINFO_LISTEN", given, listen, (Ipv6Addr::UNSPECIFIED, 8080).into())
 }
 
 /// The arguments as text, with `--flag=value` split as argh wants it: `--flag value`.
@@ -155,7 +165,7 @@ fn arguments(given: impl Iterator<Item = OsString>) -> Result<Vec<String>, Strin
     Ok(arguments)
 }
 
-/// argh's help, with what only the program knows.
+/// argh's help, and what argh does not know.
 fn help(usage: &str) -> String {
     let mut help = usage.trim_end().to_owned();
     help.push_str("\n\nThe pod's name and namespace are MY_POD_NAME and MY_POD_NAMESPACE.\n");
@@ -166,31 +176,26 @@ fn help(usage: &str) -> String {
     help
 }
 
-/// The value of a flag, else of its variable, else `None`. `read` says what is allowed where it cannot
-/// take the value.
-fn choose<T>(
+/// The value of a flag, else of its variable, else the default; an empty variable counts as unset.
+/// `read` says what is allowed if it does not accept the value.
+fn setting<T>(
     flag: &str,
+    variable: &str,
     given: Option<String>,
-    read: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<Option<T>, String> {
-    let Some((source, value)) = find(flag, given)? else { return Ok(None) };
-    let wrong = |allowed| format!("{source} is {value:?}, but must be {allowed}.");
-    read(&value).map(Some).map_err(wrong)
-}
-
-/// Where a value comes from, and the value: `--access-log` belongs to `APPINFO_ACCESS_LOG`. An empty
-/// variable counts as unset.
-fn find(flag: &str, given: Option<String>) -> Result<Option<(String, String)>, String> {
-    if let Some(value) = given {
-        return Ok(Some((flag.to_owned(), value)));
-    }
-    let name = flag.trim_start_matches('-').to_ascii_uppercase().replace('-', "_");
-    let name = format!("APPINFO_{name}");
-    match env::var_os(&name).filter(|value| !value.is_empty()).map(OsString::into_string) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some((name, value))),
-        Some(Err(odd)) => Err(format!("{name} is {odd:?}, but must be UTF-8 text.")),
-    }
+    read: fn(&str) -> Result<T, String>,
+    default: T,
+) -> Result<T, String> {
+    let (source, value) = match given {
+        Some(value) => (flag, value),
+        None => match env::var_os(variable).filter(|value| !value.is_empty()) {
+            None => return Ok(default),
+            Some(value) => match value.into_string() {
+                Ok(value) => (variable, value),
+                Err(odd) => return Err(format!("{variable} is {odd:?}, but must be UTF-8 text.")),
+            },
+        },
+    };
+    read(&value).map_err(|allowed| format!("{source} is {value:?}, but must be {allowed}."))
 }
 
 fn variant(value: &str) -> Result<&'static Variant, String> {
@@ -200,15 +205,15 @@ fn variant(value: &str) -> Result<&'static Variant, String> {
     })
 }
 
-fn listen(value: &str) -> Result<Listen, String> {
-    let allowed = || {
+fn listen(value: &str) -> Result<SocketAddr, String> {
+    let address = match value.strip_prefix(':') {
+        Some(port) => number(port).map(|port: u16| (Ipv6Addr::UNSPECIFIED, port).into()),
+        None => value.parse().ok(),
+    };
+    address.ok_or_else(|| {
         "an IP address and a port, such as 127.0.0.1:8080, [::1]:8080 or, for every address, :8080"
             .to_owned()
-    };
-    match value.strip_prefix(':') {
-        Some(port) => number(port).map(Listen::Everywhere).ok_or_else(allowed),
-        None => value.parse().map(Listen::On).ok().ok_or_else(allowed),
-    }
+    })
 }
 
 fn path(value: &str) -> Result<PathBuf, String> {
@@ -232,20 +237,20 @@ fn milliseconds(value: &str) -> Result<Duration, String> {
     }
 }
 
-fn percentage(value: &str) -> Result<Percentage, String> {
+fn percentage(value: &str) -> Result<Ppm, String> {
     let (whole, decimals) = value.split_once('.').unwrap_or((value, "0"));
-    let ten_thousandths = || {
+    let parts_per_million = || {
         let places = 4_u32.checked_sub(decimals.len().try_into().ok()?)?;
         let decimals = number::<u32>(decimals)? * 10_u32.pow(places);
         number::<u32>(whole)?.checked_mul(10_000)?.checked_add(decimals)
     };
-    match ten_thousandths() {
-        Some(part) if part <= Percentage::ALL.0 => Ok(Percentage(part)),
-        _ => Err("a percentage from 0 to 100, with four decimals at most".to_owned()),
+    match parts_per_million() {
+        Some(share) if share <= Ppm::ALL.0 => Ok(Ppm(share)),
+        _ => Err("a percentage from 0 to 100, with at most four decimals".to_owned()),
     }
 }
 
-/// A number in digits alone: `parse` takes a sign as well.
+/// A number in digits alone: `parse` accepts a sign as well.
 fn number<T: FromStr>(value: &str) -> Option<T> {
     value.bytes().all(|byte| byte.is_ascii_digit()).then(|| value.parse().ok())?
 }
@@ -258,15 +263,47 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
-impl Listen {
-    /// The addresses to try, in this order.
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        match *self {
-            Listen::On(address) => vec![address],
-            Listen::Everywhere(port) => {
-                let (ipv6, ipv4) = (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from([0; 4]));
-                vec![SocketAddr::new(ipv6, port), SocketAddr::new(ipv4, port)]
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_have_at_most_four_decimals() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("5", Some(50_000)),
+            ("0.3", Some(3_000)),
+            ("33.3334", Some(333_334)),
+            ("100", Some(1_000_000)),
+            ("100.0000", Some(1_000_000)),
+            ("100.0001", None),
+            ("0.00001", None),
+            ("5%", None),
+            ("1e1", None),
+            ("-1", None),
+            ("+1", None),
+            (".5", None),
+            ("5.", None),
+            ("9999999999", None),
+            ("", None),
+        ] {
+            assert_eq!(percentage(value).ok(), expected.map(Ppm), "{value:?}");
         }
+    }
+
+    #[test]
+    fn numbers_are_digits_alone() {
+        for (value, expected) in [("0", Some(0)), ("65535", Some(65_535)), ("+1", None), ("", None)]
+        {
+            assert_eq!(number::<u16>(value), expected, "{value:?}");
+        }
+        assert_eq!(number::<u16>("65536"), None);
+    }
+
+    #[test]
+    fn an_equals_sign_separates_a_flag_from_its_value() {
+        let given = ["--labels=/a=b", "name=value", "--drain", "5"].map(OsString::from);
+        let expected = ["--labels", "/a=b", "name=value", "--drain", "5"].map(str::to_owned);
+        assert_eq!(arguments(given.into_iter()), Ok(expected.to_vec()));
     }
 }

@@ -23,14 +23,15 @@ pub struct AppInfo {
     pub labels: Labels,
 }
 
-/// What a pod knows about itself from its start: two environment variables that the manifest
-/// fills through the downward API.
+/// What a pod knows about itself from the start: two environment variables that the manifest sets
+/// through the downward API.
 pub struct Pod {
     pub name: String,
     pub namespace: String,
 }
 
 impl Pod {
+    /// Reads the environment variables; what is missing is empty.
     pub fn from_environment() -> Pod {
         let variable = |name| env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
         Pod { name: variable("MY_POD_NAME"), namespace: variable("MY_POD_NAMESPACE") }

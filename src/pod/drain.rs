@@ -6,27 +6,27 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// How far the end has come; shared by all threads.
+/// Whether the pod drains, and until when; shared by all threads.
 #[derive(Default)]
 pub struct Draining(OnceLock<Instant>);
 
 impl Draining {
-    /// Begins the end: the pod is not ready any more, and serves for this time.
+    /// Begins the drain: the pod is not ready any more, and serves for this time.
     pub fn begin(&self, time: Duration) {
         self.0.get_or_init(|| Instant::now() + time);
     }
 
-    /// Whether the pod has been told to stop.
+    /// Whether the drain has begun.
     pub fn has_begun(&self) -> bool {
         self.0.get().is_some()
     }
 
-    /// For how long to go on serving; `None` while nobody has said that there is an end.
+    /// How long the drain still lasts; `None` before it has begun.
     pub fn left(&self) -> Option<Duration> {
         Some(self.0.get()?.saturating_duration_since(Instant::now()))
     }
 
-    /// Whether the drain time is over.
+    /// Whether the drain is over.
     pub fn is_over(&self) -> bool {
         self.left() == Some(Duration::ZERO)
     }

@@ -7,10 +7,11 @@ use std::str::Chars;
 /// A pod's labels: keys and values, sorted by key.
 pub type Labels = Vec<(String, String)>;
 
-/// Reads the labels. A line without `=` is skipped; a value that is not quoted, or not rightly,
-/// is taken as it stands, so that a file written by hand serves as well. Of a key that stands there twice
-/// the last value counts.
+/// Reads the labels. A line without `=` is skipped; a value that is not quoted, or not correctly, is
+/// taken as it is, so that a file written by hand works as well. The last value of a repeated key counts.
+/// A byte order mark at the start, as Notepad and PowerShell write it, is skipped.
 pub fn parse(text: &str) -> Labels {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut labels = Labels::new();
     for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
         let label = (key.to_owned(), unquote(value).unwrap_or_else(|| value.to_owned()));
@@ -57,4 +58,111 @@ fn unquote(quoted: &str) -> Option<String> {
 /// The number in the next `digits` hexadecimal digits.
 fn hexadecimal(rest: &mut Chars, digits: u32) -> Option<u32> {
     (0..digits).try_fold(0, |number, _| Some(number << 4 | rest.next()?.to_digit(16)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Quotes as Go's `strconv.Quote` does (<https://pkg.go.dev/strconv#Quote>). What Go calls
+    /// printable is taken more narrowly here: what else Go would leave as it is, is escaped.
+    fn quote(bytes: &[u8]) -> String {
+        let character = |character: char| match character {
+            '"' | '\\' => format!("\\{character}"),
+            ' '..='~' => character.to_string(),
+            _ if character.is_alphanumeric() => character.to_string(),
+            '\x07'..='\x0d' => format!("\\{}", char::from(b"abtnvfr"[character as usize - 7])),
+            '\0'..='\x7f' => format!("\\x{:02x}", u32::from(character)),
+            '\u{80}'..='\u{ffff}' => format!("\\u{:04x}", u32::from(character)),
+            _ => format!("\\U{:08x}", u32::from(character)),
+        };
+        let chunk = |chunk: std::str::Utf8Chunk| {
+            let valid: String = chunk.valid().chars().map(character).collect();
+            valid + &chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>()
+        };
+        format!("\"{}\"", bytes.utf8_chunks().map(chunk).collect::<String>())
+    }
+
+    /// Values as they may come: text, and bytes that are none.
+    fn value() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![vec(any::<u8>(), 0..40), any::<String>().prop_map(String::into_bytes)]
+    }
+
+    /// A key as Kubernetes allows them.
+    fn key() -> impl Strategy<Value = String> {
+        "([a-z0-9.]{1,10}/)?[A-Za-z0-9][-A-Za-z0-9_.]{0,10}"
+    }
+
+    /// Text that comes close to what the parser looks for.
+    fn nearly_labels() -> impl Strategy<Value = String> {
+        r#"([a-z]|=|"|\\|\\x|\\u|\\U|[0-9a-fA-F]{1,9}|\n|\r|é|\PC){0,40}"#
+    }
+
+    proptest! {
+        // A failure prints its input; a file of them would only be found beside a lib.rs.
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_makes_the_parser_panic(any in any::<String>(), near in nearly_labels()) {
+            parse(&any);
+            parse(&near);
+            parse(&format!("key=\"{near}\""));
+        }
+
+        // A line each, no newline at the end; bytes that are no text become the replacement
+        // character, as everywhere in Rust.
+        #[test]
+        fn what_the_kubelet_writes_is_read_back(
+            written in btree_map(key(), value(), 0..8),
+            noise in vec("[^=\n]{0,20}", 0..8),
+        ) {
+            let lines = written.iter().map(|(key, value)| format!("{key}={}", quote(value)));
+            let mut lines: Vec<_> = lines.collect();
+            for (place, line) in noise.into_iter().enumerate() {
+                lines.insert((place * 2).min(lines.len()), line);
+            }
+            let read = parse(&lines.join("\n"));
+            prop_assert!(read.is_sorted());
+            let read: BTreeMap<_, _> = read.into_iter().collect();
+            prop_assert!(read.keys().eq(written.keys()));
+            for (key, value) in &written {
+                prop_assert_eq!(&read[key], &String::from_utf8_lossy(value));
+            }
+        }
+
+        #[test]
+        fn the_last_of_several_equal_keys_counts(key in key(), values in vec(any::<String>(), 1..5)) {
+            let lines: Vec<_> =
+                values.iter().map(|value| format!("{key}={}", quote(value.as_bytes()))).collect();
+            let labels = parse(&lines.join("\n"));
+            prop_assert_eq!(labels.len(), 1);
+            prop_assert_eq!(Some(&labels[0].1), values.last());
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let labels = parse("\u{feff}app=\"appinfo\"");
+        assert_eq!(labels, [("app".to_owned(), "appinfo".to_owned())]);
+    }
+
+    #[test]
+    fn values_are_unquoted_or_taken_as_they_are() {
+        for (value, expected) in [
+            (r#""plain""#, "plain"),
+            (r#""a\"b\\c\n\t\x41\u00e9\U0001f600""#, "a\"b\\c\n\tAé😀"),
+            (r#""\xc3\xa9""#, "é"),
+            (r#""\q""#, r#""\q""#),
+            (r#""unclosed"#, r#""unclosed"#),
+            ("bare", "bare"),
+            ("", ""),
+        ] {
+            assert_eq!(parse(&format!("key={value}"))[0].1, expected, "{value}");
+        }
+    }
 }

@@ -2,34 +2,35 @@
 //! by renaming a symlink on its path
 //! (<https://kubernetes.io/docs/concepts/storage/volumes/#downwardapi>).
 //!
-//! It is read after a request has come and before it is answered, once for all that have come by then:
-//! a change by any means shows in the answer to whoever asks after it.
+//! It is read after a request has been received and before it is answered, once for a batch of them: a
+//! change by any means shows in the response to every request that is sent after it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::log;
 use crate::pod::labels::{self, Labels};
 
-/// The most that a labels file may hold, in bytes.
-const LARGEST: u64 = 1 << 20;
+/// The size of the largest labels file that is read, in bytes.
+const MAX_LABELS_BYTES: u64 = 1 << 20;
 
-/// How often to look again for a file that has gone. A swap removes the old version, so that a path
-/// which was followed into it just before leads nowhere.
+/// How often to open a file again that is not there. A swap removes the old version, so that a path
+/// which was resolved into it just before leads nowhere.
 const RETRIES: usize = 10;
 
 /// The labels file, and what was last read there.
 pub struct LabelsFile {
     path: PathBuf,
-    /// Its text, or a sentence that says why it cannot be used. No file is like an empty one: the
-    /// program runs on a laptop, too. `None` before the first look.
+    /// Its text, or a sentence that says why it cannot be used. A missing file is like an empty one:
+    /// the program runs on a laptop, too. `None` before it was first read.
     last: Option<Result<String, String>>,
 }
 
-/// Warns when there is no file at the start: right on a laptop, a mistake in a pod.
+/// Warns if there is no file at the start: fine on a laptop, a mistake in a pod.
 pub fn warn_if_absent(path: &Path) {
     if matches!(path.metadata(), Err(error) if error.kind() == ErrorKind::NotFound) {
         let path = path.display();
@@ -38,19 +39,27 @@ pub fn warn_if_absent(path: &Path) {
 }
 
 impl LabelsFile {
+    /// The labels file at this path, not read yet.
     pub fn at(path: &Path) -> LabelsFile {
         LabelsFile { path: path.to_owned(), last: None }
     }
 
-    /// Reads the file. `None` if it is as at the last look; else its labels, or a sentence that says
-    /// why it cannot be used.
-    pub fn changed(&mut self) -> Option<Result<Labels, String>> {
+    /// Reads the file. `None` if it has not changed; else its labels, or a sentence that says why it
+    /// cannot be used.
+    pub fn read_if_changed(&mut self) -> Option<Result<Labels, String>> {
         let path = self.path.display();
-        let text = self.read().map_err(|why| format!("cannot use the labels file {path}: {why}"));
+        let no_more_files = Some(Errno::MFILE.raw_os_error());
+        let text = match self.read() {
+            // Connections have taken them all. What was read last still holds.
+            Err(error) if error.raw_os_error() == no_more_files && self.last.is_some() => {
+                return None;
+            }
+            text => text.map_err(|why| format!("cannot use the labels file {path}: {why}")),
+        };
         if self.last.as_ref() == Some(&text) {
             return None;
         }
-        // One line when the trouble begins and one when it is over, not one per request.
+        // One line when the trouble starts and one when it is over, not one per request.
         match (&self.last, &text) {
             (_, Err(sentence)) => log::line(sentence),
             (Some(Err(_)), Ok(_)) => {
@@ -61,25 +70,22 @@ impl LabelsFile {
         Some(self.last.insert(text).as_ref().map(|text| labels::parse(text)).map_err(Clone::clone))
     }
 
-    /// The file's text; nothing when it is not there, this time and when looked for again.
-    fn read(&self) -> Result<String, String> {
+    /// The file's text; empty if there is no file.
+    fn read(&self) -> io::Result<String> {
         for _ in 0..=RETRIES {
             match read(&self.path) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(error.to_string()),
-                Ok(text) => {
-                    return String::from_utf8(text).map_err(|_| "it is not UTF-8 text".to_owned());
-                }
+                text => return text,
             }
         }
         Ok(String::new())
     }
 }
 
-/// Reads one version of the file: whatever is swapped meanwhile, what is open stays what it was.
-/// Refuses what could block a reader or fill its memory.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // NONBLOCK: opening a FIFO must not wait for whoever writes to it.
+/// Reads one version of the file: a swap does not change what is open. Refuses what could block the
+/// reader or fill its memory.
+fn read(path: &Path) -> io::Result<String> {
+    // NONBLOCK: opening a FIFO must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;
@@ -87,10 +93,10 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("it is not a regular file"));
     }
     // All of it in one read, and its end in the next.
-    let mut text = Vec::with_capacity(metadata.len().min(LARGEST) as usize + 1);
-    file.take(LARGEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LARGEST {
-        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    let mut text = Vec::with_capacity(metadata.len().min(MAX_LABELS_BYTES) as usize + 1);
+    file.take(MAX_LABELS_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_LABELS_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} MiB", MAX_LABELS_BYTES >> 20)));
     }
-    Ok(text)
+    String::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }

@@ -1,4 +1,4 @@
-//! What a pod knows of itself, that its end has begun included, and how each variant tells it.
+//! What a pod knows of itself: its labels, whether it drains, and how each variant reports it.
 
 pub mod appinfo;
 pub mod drain;

@@ -1,44 +1,46 @@
-//! The three behaviours of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
+//! The three behaviors of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
 //! it names, its name in the justfile's `variants`, which gives it an image, and a row in the README's
 //! table of images; the command line, its help and its errors read the table here.
 
 use crate::pod::appinfo::AppInfo;
 
-/// One behaviour, chosen at the start by `--variant` or `APPINFO_VARIANT`.
+/// One behavior, chosen at start by `--variant` or `APPINFO_VARIANT`.
 #[derive(Debug)]
 pub struct Variant {
     /// What the command line calls it.
     pub name: &'static str,
     /// What it does, for `--help`.
     pub summary: &'static str,
-    /// Makes the answer out of the facts about the pod, or out of the sentence that says why
-    /// its labels cannot be read. An error is answered with status 500. Called once for each version of
-    /// the labels, not once for each answer.
-    pub behaviour: fn(Result<AppInfo, String>) -> Result<AppInfo, String>,
+    /// Makes the document out of the facts about the pod, or out of the sentence that says why its
+    /// labels cannot be read. An error becomes a response with status 500. Called once for each version
+    /// of the labels, not for each response.
+    pub behavior: fn(Result<AppInfo, String>) -> Result<AppInfo, String>,
 }
+
+/// What the broken variant says.
+pub const BROKEN: &str = "something went wrong";
 
 /// Every variant; the first is the default.
 pub static VARIANTS: [Variant; 3] = [
     Variant {
         name: "baseline",
         summary: "forgets the namespace: the bug that the story is about",
-        behaviour: baseline,
+        behavior: baseline,
     },
     Variant {
         name: "broken",
         summary: "always errs: the failed attempt at a fix",
-        behaviour: broken,
+        behavior: broken,
     },
-    Variant { name: "namespace", summary: "fills the namespace in: the fix", behaviour: namespace },
+    Variant { name: "namespace", summary: "fills the namespace in: the fix", behavior: namespace },
 ];
 
 fn baseline(facts: Result<AppInfo, String>) -> Result<AppInfo, String> {
     facts.map(|facts| AppInfo { namespace: String::new(), ..facts })
 }
 
-/// Always errs, whatever is known.
-pub fn broken(_: Result<AppInfo, String>) -> Result<AppInfo, String> {
-    Err("something went wrong".to_owned())
+fn broken(_: Result<AppInfo, String>) -> Result<AppInfo, String> {
+    Err(BROKEN.to_owned())
 }
 
 fn namespace(facts: Result<AppInfo, String>) -> Result<AppInfo, String> {

@@ -1,177 +1,213 @@
-//! The one loop that answers all requests, one after the other.
+//! The server process: one loop that answers all requests, one after the other.
 
 use std::io;
+use std::net::TcpListener;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use tiny_http::{Request, Server};
+use tiny_http::Request;
 
-use crate::containment::bodies::{self, Body};
-use crate::containment::heartbeat::Heartbeat;
-use crate::containment::renewal;
-use crate::containment::stalled::Stalled;
+use crate::guard::Guard;
+use crate::log;
 use crate::pod::drain::Draining;
-use crate::process::listener::Listener;
+use crate::pod::labels_file::LabelsFile;
+use crate::process::supervisor::{Assignment, CANNOT_ACCEPT, CANNOT_START};
+use crate::process::{limits, listener, scheduling, signals, syn_filter};
+use crate::settings::Settings;
 use crate::web::access_log::RequestLine;
-use crate::web::answer::Sender;
-use crate::web::endpoints::Endpoints;
-use crate::web::faults::Fault;
-use crate::web::late::{Asked, Late};
+use crate::web::delayed::{Delayed, Exchange};
+use crate::web::endpoints::{Endpoints, is_read};
+use crate::web::faults::{Fault, Faults};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
-/// How long the first request is waited for. Not less: woken when less than a millisecond is left, the
-/// library's `recv_timeout` gives up, whether a request has come or not.
-const FIRST: Duration = Duration::from_millis(10);
+/// How long to go on while connections wait to be accepted, between two looks at the queue.
+const ACCEPT_PERIOD: Duration = Duration::from_millis(20);
 
-/// The time in which every connection that has come about is accepted, once no more can; on a busy
-/// machine several times that.
-const ACCEPTING: Duration = Duration::from_millis(20);
+/// The silence after which no received request can be under way any more, once accepting has ended.
+const QUIET_PERIOD: Duration = Duration::from_millis(250);
 
-/// Once accepting has ended, the silence after which no received request can be under way any more.
-const QUIET: Duration = Duration::from_millis(250);
+/// How long the end may take at most, delayed responses apart.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// The longest that all of this may take, late answers apart.
-const LONGEST: Duration = Duration::from_millis(1500);
+/// How many threads and files a server needs to be of any use.
+const NEEDED: usize = 8;
 
-/// Answers requests until the drain time is over. What there is to settle is settled when the first have
-/// been answered, or [`FIRST`] is over: whoever asks at once does not wait for it.
-///
-/// # Errors
-///
-/// Why it could not be settled.
-pub fn run(
-    server: &Server,
-    listener: &Listener,
-    draining: &Draining,
-    mut responder: Responder,
-    mut unsettled: Option<impl FnOnce() -> Result<(), String>>,
-) -> Result<(), String> {
-    while !draining.is_over() {
-        let time = if unsettled.is_some() { Some(FIRST) } else { draining.left() };
-        match responder.serve(server, time) {
-            Ok(_) => {}
-            // Woken, since the drain has begun.
-            Err(error) if error.raw_os_error().is_none() => {}
-            // The library accepts no more connections, and does not say so again. It is enough that
-            // nobody has connected, not even the heart, for as long as a connection may be silent.
-            Err(error) => {
-                let why = format!("could not accept connections any more: {error}");
-                renewal::ask(why, renewal::LAST_ANSWERS);
+/// Serves until a signal has come and the drain is over. In a supervised server, the exit status tells the
+/// supervisor of what it has not to say itself.
+pub fn run(settings: &Settings, assignment: Assignment) -> ExitCode {
+    let is_supervised = assignment.supervisor.is_some();
+    match Server::start(settings, assignment) {
+        Err(why) => log::fail(if is_supervised { CANNOT_START } else { 1 }, &why),
+        Ok(mut server) => match server.serve_until_drained() {
+            Err(_) if is_supervised => ExitCode::from(CANNOT_ACCEPT),
+            Err(error) => log::fail(1, &format!("cannot accept connections any more: {error}")),
+            Ok(()) => {
+                server.shut_down();
+                ExitCode::SUCCESS
             }
-        }
-        if let Some(settle) = unsettled.take() {
-            settle()?;
-        }
+        },
     }
-    // Whoever goes on asking now has not to wait: the process would live for as long as they do.
-    responder.endpoints.faults.delay = Duration::ZERO;
-    listener.let_nobody_in();
-    let start = Instant::now();
-    responder.answer_for(ACCEPTING, server, ACCEPTING);
-    while listener.has_waiting() && start.elapsed() < LONGEST {
-        responder.answer_for(ACCEPTING, server, ACCEPTING);
-    }
-    listener.close();
-    responder.answer_for(LONGEST.saturating_sub(start.elapsed()), server, QUIET);
-    while bodies::are_refused() && start.elapsed() < LONGEST {
-        responder.answer_for(ACCEPTING, server, ACCEPTING);
-    }
-    while responder.late.left().is_some() {
-        let _ = responder.serve(server, None);
-    }
-    Ok(())
 }
-
-/// How many requests are taken at a time, so that one look at the labels does for all of them. Beside
-/// many clients that saves a tenth of the processor time.
-const BATCH: usize = 32;
 
 /// What the loop needs for each request.
-pub struct Responder {
-    pub endpoints: Endpoints,
-    pub metrics: Metrics,
-    pub heartbeat: &'static Heartbeat,
+struct Server {
+    listener: TcpListener,
+    guard: Guard,
+    draining: &'static Draining,
+    endpoints: Endpoints,
+    faults: Faults,
+    delayed: Delayed,
+    metrics: Metrics,
     /// Whether to write a line per request to stdout.
-    pub access_log: bool,
-    pub sender: Sender,
-    pub stalled: Stalled,
-    pub late: Late,
+    access_log: bool,
 }
 
-impl Responder {
-    /// Waits for a request, this long at most and no longer than until a late answer is due, and
-    /// answers it and all that have come by then; tells whether one has come.
+impl Server {
+    /// Starts to accept connections, within the limits of a supervised server.
     ///
     /// # Errors
     ///
-    /// The library's, when it accepts no more connections; or one of no number, when it was woken.
-    fn serve(&mut self, server: &Server, time: Option<Duration>) -> io::Result<bool> {
-        let mut received = match self.late.left().into_iter().chain(time).min() {
-            None => server.recv().map(Some),
-            Some(time) => server.recv_timeout(time),
-        };
-        let mut batch = Vec::new();
-        while let Ok(Some(request)) = received {
-            batch.push(request);
-            received = if batch.len() < BATCH { server.try_recv() } else { Ok(None) };
+    /// A sentence, when the process may not do what serving takes.
+    fn start(settings: &Settings, assignment: Assignment) -> Result<Server, String> {
+        let Assignment { listener, supervisor, restarts, drain } = assignment;
+        let cannot_serve = |error: io::Error| format!("cannot serve: {error}");
+        // It was started as `/proc/self/exe`, and would be listed as "exe".
+        #[cfg(target_os = "linux")]
+        let _ = rustix::thread::set_name(c"appinfo");
+        if let Some(supervisor) = supervisor {
+            limits::apply(supervisor).map_err(|error| cannot_serve(error.into()))?;
         }
-        self.endpoints.look_again();
-        while let Some(asked) = self.late.due() {
-            self.give(asked);
+        if restarts > 0 {
+            require_resources(&listener).map_err(cannot_serve)?;
         }
-        let has_come = !batch.is_empty();
-        for request in batch {
-            self.answer(request);
+        scheduling::use_batch_scheduling();
+        let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
+        // Shared with the thread that takes signals, until the process ends.
+        let draining: &_ = Box::leak(Box::new(Draining::default()));
+        if let Some(left) = drain {
+            draining.begin(left);
         }
-        received.map(|_| has_come)
+        signals::handle(settings.drain, draining, supervisor.is_some(), guard.waker())
+            .map_err(cannot_serve)?;
+        let labels = LabelsFile::at(&settings.labels);
+        Ok(Server {
+            listener,
+            guard,
+            draining,
+            endpoints: Endpoints::new(settings.variant, labels, draining),
+            faults: settings.faults(),
+            delayed: Delayed::default(),
+            metrics: Metrics::new(settings.variant.name, restarts),
+            access_log: settings.access_log,
+        })
     }
 
-    /// Answers what comes within a time, and until there is a silence.
-    fn answer_for(&mut self, time: Duration, server: &Server, silence: Duration) {
-        let start = Instant::now();
-        let mut last = start;
-        while last.elapsed() < silence && start.elapsed() < time {
-            // An error of the closed listener is passed over.
-            if let Ok(true) = self.serve(server, Some(silence)) {
+    /// # Errors
+    ///
+    /// The system's, when no connection can be accepted any more.
+    fn serve_until_drained(&mut self) -> io::Result<()> {
+        while !self.draining.is_over() {
+            self.serve(self.draining.left())?;
+        }
+        Ok(())
+    }
+
+    /// Answers what was sent before the end.
+    fn shut_down(&mut self) {
+        // No new delays: a client that keeps sending would otherwise keep the process alive.
+        self.faults.delay = Duration::ZERO;
+        let end = Instant::now() + SHUTDOWN_TIMEOUT;
+        syn_filter::drop_new_connections(&self.listener);
+        self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
+        while listener::has_pending_connection(&self.listener) && Instant::now() < end {
+            self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
+        }
+        listener::close(&self.listener);
+        self.serve_until_quiet(QUIET_PERIOD, end);
+        while self.guard.is_draining_bodies() && Instant::now() < end {
+            let _ = self.serve(Some(ACCEPT_PERIOD));
+        }
+        while self.delayed.next_due().is_some() {
+            let _ = self.serve(None);
+        }
+    }
+
+    /// Serves until nothing has come for this long, or until `end`.
+    fn serve_until_quiet(&mut self, silence: Duration, end: Instant) {
+        let mut last = Instant::now();
+        while last.elapsed() < silence && Instant::now() < end {
+            // That the closed listener accepts no more is an error as well.
+            if let Ok(true) = self.serve(Some(silence)) {
                 last = Instant::now();
             }
         }
     }
 
-    fn answer(&mut self, request: Request) {
-        if self.heartbeat.hears(&request) {
-            let _ = self.sender.send(request, &self.endpoints.ok);
-            return;
+    /// Waits for requests, for this time at most and no longer than until a delayed response is due, and
+    /// answers all that have come by then; returns whether one has.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when no connection can be accepted any more.
+    fn serve(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
+        let timeout = self.delayed.next_due().into_iter().chain(timeout).min();
+        let requests = self.guard.receive(timeout)?;
+        let has_received = !requests.is_empty();
+        if has_received || self.delayed.next_due() == Some(Duration::ZERO) {
+            self.endpoints.refresh();
         }
-        let (came, body) = (Instant::now(), Body::of(&request));
-        if bodies::is_refused(&request) || self.stalled.includes(&request) {
-            return bodies::discard(request, body);
+        while let Some(exchange) = self.delayed.pop_due() {
+            self.respond(exchange);
         }
+        for request in requests {
+            self.handle(request);
+        }
+        Ok(has_received)
+    }
+
+    fn handle(&mut self, request: Request) {
         let route = Route::of(request.url());
-        let Fault { fails, delay } = self.endpoints.fault(route, request.method(), body);
-        let asked = Asked { request, came, route, body, fails };
-        if let Some(asked) = self.late.hold(asked, delay) {
-            self.give(asked);
+        let has_faults = route == Route::AppInfo && is_read(request.method());
+        let Fault { fails, delay } = if has_faults { self.faults.next() } else { Fault::default() };
+        let exchange = Exchange { request, received_at: Instant::now(), route, fails };
+        if let Some(exchange) = self.delayed.defer(exchange, delay) {
+            self.respond(exchange);
         }
     }
 
-    /// Gives the answer to what has been asked, and counts it.
-    fn give(&mut self, asked: Asked) {
-        let answer = self.endpoints.answer(&asked, &self.metrics);
-        let Asked { request, came, route, body, .. } = asked;
-        let (client, status) = (request.remote_addr().copied(), answer.status);
+    /// Sends the response, and counts it.
+    fn respond(&mut self, exchange: Exchange) {
+        let Exchange { request, received_at, route, fails } = exchange;
+        let response = self.endpoints.response(route, request.method(), fails, &self.metrics);
+        let status = response.status;
         let method = metrics::method(request.method());
         let request_line = self.access_log.then(|| RequestLine::of(&request));
-        if body == Body::Awaited {
-            bodies::refuse(request, Some(answer.into_owned()));
-        } else if let Err(error) = self.sender.send(request, &answer) {
-            self.stalled.note(client, &error);
-        }
+        self.guard.respond(request, response);
 
-        let took = came.elapsed();
+        let took = received_at.elapsed();
         self.metrics.count(method, route, status, took);
         if let Some(line) = request_line {
             line.log(status, took);
         }
     }
+}
+
+/// Checks, before a restart, that the process may open some files and start some threads. A server that
+/// may not would crash again and again, and Kubernetes would not show it.
+///
+/// # Errors
+///
+/// The system's, when it may not.
+fn require_resources(listener: &TcpListener) -> io::Result<()> {
+    let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    let gate = Mutex::new(());
+    thread::scope(|scope| {
+        let _closed = gate.lock();
+        (0..NEEDED).try_for_each(|_| {
+            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop)
+        })
+    })
 }

@@ -1,63 +1,68 @@
-//! SIGTERM and SIGINT, which tell the program to stop, and SIGUSR2, which tells it to begin anew.
+//! SIGTERM and SIGINT, which stop the program.
 //!
-//! Every thread holds them back, and one takes them, one after the other. So none is ever lost: one
-//! that comes while the program replaces itself waits for its new self (execve(2) keeps what is
-//! pending and what is held back), even as PID 1, which has no default actions.
+//! They are blocked in every thread and taken one after the other, so that none is ever lost: one that
+//! comes before a process is ready for it waits, even for PID 1, which has no default actions.
 
+use std::io;
 use std::process;
+use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
-use tiny_http::Server;
 
-use crate::containment::renewal::{self, Renewal};
 use crate::log;
 use crate::pod::drain::Draining;
-use crate::process::listener::Listener;
-use crate::thread;
 
-fn all() -> SigSet {
-    [Signal::SIGTERM, Signal::SIGINT, renewal::SIGNAL].into_iter().collect()
+/// The signals that stop the program.
+pub fn stopping() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
 
-/// Holds the signals back, in this thread and in all that it starts.
-pub fn hold_back() {
-    all().thread_block().expect("these signals exist");
+/// Blocks the signals in this thread, in all that it starts, and in the server process. SIGCHLD is the
+/// supervisor's. SIGTTOU would suspend the server, a background process of its terminal, when it writes
+/// there (`stty tostop`).
+pub fn block() {
+    let mut blocked = stopping();
+    blocked.extend([Signal::SIGCHLD, Signal::SIGTTOU]);
+    blocked.thread_block().expect("these signals exist");
 }
 
-/// Heeds the signals from now on: on SIGTERM the program drains for the given time, on SIGINT it
-/// stops without the wait. A second one ends the process at once, with the status that a shell would
-/// show: 128 plus its number.
+/// For how long to drain after this signal: a user who presses Ctrl+C does not want to wait.
+pub fn drain_after(signal: Signal, drain: Duration) -> Duration {
+    if signal == Signal::SIGTERM { drain } else { Duration::ZERO }
+}
+
+/// Begins to drain on the first signal, and calls `wake`. A second one ends the process at once, with
+/// the status that a shell would show, 128 plus its number; with a supervisor that is the supervisor's
+/// task, and here a repeated signal means nothing (`pkill appinfo` signals both processes).
 ///
 /// # Errors
 ///
-/// A sentence, when the process may start no thread.
-pub fn heed(
+/// The system's, when the process may start no thread.
+pub fn handle(
     drain: Duration,
     draining: &'static Draining,
-    listener: &'static Listener,
-    server: &'static Server,
-    renewal: Renewal,
-) -> Result<(), String> {
+    is_supervised: bool,
+    wake: impl Fn() + Send + 'static,
+) -> io::Result<()> {
     let take = move || loop {
-        match all().wait() {
-            Ok(renewal::SIGNAL) => renewal.begin_anew(draining),
-            Ok(signal) if draining.has_begun() => process::exit(128 + signal as i32),
-            Ok(signal) => {
-                let time = if signal == Signal::SIGTERM { drain } else { Duration::ZERO };
-                draining.begin(time);
-                listener.defer_no_more();
-                // The loop waits for requests: now there is an end to wait for as well.
-                server.unblock();
-                let seconds = time.as_secs();
-                log::line(match seconds {
-                    0 => "told to stop: answering what has come".to_owned(),
-                    _ => format!("told to stop: not ready any more, serving for {seconds} s more"),
-                });
+        // As sigwait(3) has it, an error means a signal that does not exist.
+        let signal = stopping().wait().expect("these signals exist");
+        if draining.has_begun() {
+            if !is_supervised {
+                process::exit(128 + signal as i32);
             }
-            // As sigwait(3) has it, only for a signal that does not exist.
-            Err(_) => unreachable!("these signals exist"),
+            continue;
+        }
+        let time = drain_after(signal, drain);
+        draining.begin(time);
+        wake();
+        match time.as_secs() {
+            0 => log::line(format_args!("received {signal}: answering the last requests")),
+            seconds => log::line(format_args!(
+                "received {signal}: not ready any more, draining for {seconds} s"
+            )),
         }
     };
-    thread::start(Some("signals"), Box::new(take))
+    thread::Builder::new().name("signals".to_owned()).spawn(take).map(drop)
 }

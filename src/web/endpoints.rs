@@ -1,139 +1,113 @@
-//! What the program answers on each of its paths.
+//! The response of each path.
 
-use std::borrow::Cow;
-use std::mem;
-
-use serde::Serialize;
 use tiny_http::Method;
 
-use crate::containment::bodies::Body;
 use crate::pod::appinfo::{AppInfo, Pod};
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
 use crate::pod::variant::{self, Variant};
-use crate::web::answer::Answer;
-use crate::web::faults::{Fault, Faults};
-use crate::web::late::Asked;
+use crate::response::{JSON, Response};
 use crate::web::metrics::Metrics;
 use crate::web::page;
 use crate::web::route::Route;
 
-/// Everything that answers are made of.
+/// The responses, made in advance where that is possible.
 pub struct Endpoints {
     variant: &'static Variant,
     pod: Pod,
     labels: LabelsFile,
-    /// Whether to read them before they are told again.
-    looks_again: bool,
     draining: &'static Draining,
-    pub faults: Faults,
-    /// The answer for the labels last seen.
-    appinfo: Answer,
-    /// The broken variant's answer for them.
-    failure: Answer,
-    page: Answer,
-    /// All is well.
-    pub ok: Answer,
-    not_ready: Answer,
+    appinfo: Response,
+    /// The broken variant's response, for an error rate.
+    failure: Response,
+    page: Response,
+    ok: Response,
+    not_ready: Response,
+    metrics: Response,
+    options: Response,
+    not_allowed: Response,
+    not_found: Response,
+}
+
+/// Whether a method asks for what a path has to tell.
+pub fn is_read(method: &Method) -> bool {
+    matches!(method, Method::Get | Method::Head)
 }
 
 impl Endpoints {
+    /// The responses of this pod.
     pub fn new(
         variant: &'static Variant,
         labels: LabelsFile,
-        faults: Faults,
         draining: &'static Draining,
     ) -> Endpoints {
-        #[derive(Serialize)]
-        struct Status {
-            status: &'static str,
-        }
-        let ok = Answer::json(200, &Status { status: "ok" });
-        Endpoints {
+        let allow = |response: Response| response.with_header("Allow", "GET, HEAD, OPTIONS");
+        let mut endpoints = Endpoints {
             variant,
             pod: Pod::from_environment(),
             labels,
-            looks_again: true,
             draining,
-            faults,
-            // Never sent: the first look at the labels file replaces them.
-            appinfo: ok.clone(),
-            failure: ok.clone(),
-            page: page::answer(),
-            ok,
-            not_ready: Answer::error(503, "draining: this pod is about to stop"),
-        }
-    }
-
-    /// Lets the next answer about the labels read them anew; those after it need not. To be called
-    /// when requests have come, before they are answered.
-    pub fn look_again(&mut self) {
-        self.looks_again = true;
-    }
-
-    /// What is to be wrong with the next answer to this.
-    pub fn fault(&mut self, route: Route, method: &Method, body: Body) -> Fault {
-        match (route, method, body) {
-            (Route::AppInfo, Method::Get | Method::Head, Body::None) => self.faults.next(),
-            _ => Fault::default(),
-        }
-    }
-
-    /// The answer to what has been asked. A body comes before all else: no path and no method takes one.
-    pub fn answer(&mut self, asked: &Asked, metrics: &Metrics) -> Cow<'_, Answer> {
-        let (route, method) = (asked.route, asked.request.method());
-        if asked.body != Body::None {
-            return Cow::Owned(Answer::error(
-                413,
-                "no path here takes a body: send the request without one",
-            ));
-        }
-        if route != Route::Unknown && !matches!(method, Method::Get | Method::Head) {
-            let answer = Answer::error(405, "no such method here: use GET or HEAD");
-            return Cow::Owned(answer.with_header("Allow", "GET, HEAD"));
-        }
-        match route {
-            Route::Page => Cow::Borrowed(&self.page),
-            Route::AppInfo => Cow::Borrowed(self.appinfo(asked.fails)),
-            Route::Readyz if self.draining.has_begun() => Cow::Borrowed(&self.not_ready),
-            // The variant has no say in these: a broken canary is alive and ready, else the
-            // story would have no errors to show.
-            Route::Readyz | Route::Healthz => Cow::Borrowed(&self.ok),
-            Route::Metrics => Cow::Owned(metrics.answer()),
-            Route::Unknown => Cow::Owned(Answer::error(
+            appinfo: Response::empty(204),
+            failure: Response::empty(204),
+            page: page::response(),
+            ok: Response::new(200, JSON, b"{\"status\":\"ok\"}\n"),
+            not_ready: Response::error(503, "draining: this pod is about to stop"),
+            metrics: Response::empty(204),
+            options: allow(Response::empty(204)),
+            not_allowed: allow(Response::error(
+                405,
+                "this method is not allowed here: use GET, HEAD or OPTIONS",
+            )),
+            not_found: Response::error(
                 404,
                 "no such path: try /, /v1/appinfo, /healthz, /readyz or /metrics",
-            )),
-        }
+            ),
+        };
+        endpoints.refresh();
+        endpoints
     }
 
-    /// The answer of `/v1/appinfo`, its own or the broken variant's, made anew when the labels have
-    /// changed.
-    fn appinfo(&mut self, fails: bool) -> &Answer {
-        if mem::take(&mut self.looks_again)
-            && let Some(labels) = self.labels.changed()
-        {
-            let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
-            let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
-            let answer = |told: Result<AppInfo, String>| {
-                let answer = match told {
-                    Ok(appinfo) => Answer::json(200, &appinfo),
-                    Err(sentence) => Answer::error(500, &sentence),
-                };
-                let answer = with_known(answer, "Appinfo-Pod", &self.pod.name);
-                with_known(answer, "Appinfo-Release", &release)
-            };
-            self.failure = answer(variant::broken(Err(String::new())));
-            self.appinfo = answer((self.variant.behaviour)(facts));
-        }
-        if fails { &self.failure } else { &self.appinfo }
+    /// Reads the labels, once for each batch of requests: a change shows in the response to every request
+    /// that is sent after it.
+    pub fn refresh(&mut self) {
+        let Some(labels) = self.labels.read_if_changed() else { return };
+        let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
+        let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
+        let with_pod = |response: Response| {
+            response
+                .with_safe_header("Appinfo-Pod", &self.pod.name)
+                .with_safe_header("Appinfo-Release", &release)
+        };
+        self.failure = with_pod(Response::error(500, variant::BROKEN));
+        self.appinfo = with_pod(match (self.variant.behavior)(facts) {
+            Ok(appinfo) => Response::json(200, &appinfo),
+            Err(sentence) => Response::error(500, &sentence),
+        });
     }
-}
 
-/// Adds a header, unless its value is unknown or could not stand in a header.
-fn with_known(answer: Answer, name: &str, value: &str) -> Answer {
-    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return answer;
+    /// The response of a path to a method; `fails` makes it the broken variant's, where it has one.
+    pub fn response(
+        &mut self,
+        route: Route,
+        method: &Method,
+        fails: bool,
+        metrics: &Metrics,
+    ) -> &Response {
+        match route {
+            Route::Unknown => &self.not_found,
+            _ if *method == Method::Options => &self.options,
+            _ if !is_read(method) => &self.not_allowed,
+            Route::Page => &self.page,
+            Route::AppInfo if fails => &self.failure,
+            Route::AppInfo => &self.appinfo,
+            Route::Readyz if self.draining.has_begun() => &self.not_ready,
+            // The variant has no say in these: a broken canary is alive and ready, or the story would
+            // have no errors to show.
+            Route::Readyz | Route::Healthz => &self.ok,
+            Route::Metrics => {
+                self.metrics = metrics.response();
+                &self.metrics
+            }
+        }
     }
-    answer.with_header(name, value)
 }

@@ -1,69 +1,106 @@
-//! A pod that is only a little bad: a share of its answers fails, and a share is late. Spread evenly,
-//! not by chance, so that few requests show what was asked for.
+//! Faults for tests: a share of the responses fails, and a share is delayed. Spread evenly, not by
+//! chance, so that few requests show what was asked for.
 
 use std::time::Duration;
 
-/// A share of the answers, in ten-thousandths of a percent, up to [`Percentage::ALL`].
-#[derive(Clone, Copy, Default)]
-pub struct Percentage(pub u32);
+/// A share, in parts per million, up to [`Ppm::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ppm(pub u32);
 
-impl Percentage {
+impl Ppm {
     /// The whole, 100 %.
-    pub const ALL: Percentage = Percentage(1_000_000);
+    pub const ALL: Ppm = Ppm(1_000_000);
 }
 
-/// Picks its percentage of whatever it is asked for, as evenly as can be.
-struct Picker {
-    percentage: Percentage,
-    /// What has come together since the last pick. Half of the whole at first: any `n` in a row hold
-    /// their part of them, rounded.
-    gathered: u32,
+/// Picks its share of a sequence, as evenly as possible.
+struct EvenSampler {
+    share: Ppm,
+    /// What has accumulated since the last pick. It starts at half of the whole, so that of any `n`
+    /// in a row the rounded share is picked.
+    accumulated: u32,
 }
 
-impl Picker {
-    fn of(percentage: Percentage) -> Picker {
-        Picker { percentage, gathered: Percentage::ALL.0 / 2 }
+impl EvenSampler {
+    fn new(share: Ppm) -> EvenSampler {
+        EvenSampler { share, accumulated: Ppm::ALL.0 / 2 }
     }
 
-    fn picks(&mut self) -> bool {
-        self.gathered += self.percentage.0;
-        let picks = self.gathered >= Percentage::ALL.0;
-        if picks {
-            self.gathered -= Percentage::ALL.0;
+    /// Whether to pick the next one.
+    fn next(&mut self) -> bool {
+        self.accumulated += self.share.0;
+        let is_picked = self.accumulated >= Ppm::ALL.0;
+        if is_picked {
+            self.accumulated -= Ppm::ALL.0;
         }
-        picks
+        is_picked
     }
 }
 
-/// What is wrong with one answer; nothing by default.
+/// What is wrong with one response; nothing by default.
 #[derive(Default)]
 pub struct Fault {
     /// It is the broken variant's.
     pub fails: bool,
-    /// How much later it is sent than it could be.
+    /// By how much it is delayed.
     pub delay: Duration,
 }
 
-/// What is to be wrong with the answers of `/v1/appinfo`.
+/// What is wrong with the responses of `/v1/appinfo`.
 pub struct Faults {
-    errors: Picker,
-    /// How much later the late answers are sent.
+    errors: EvenSampler,
+    /// By how much the delayed responses are delayed.
     pub delay: Duration,
-    /// Of the answers that fail and of the others, each by itself: else all the late ones might fail.
-    late: [Picker; 2],
+    /// Of the responses that fail and of the others, each by itself: else all delayed ones might fail.
+    delays: [EvenSampler; 2],
 }
 
 impl Faults {
-    /// So many answers fail, and so many are so late.
-    pub fn new(error_rate: Percentage, delay: Duration, delay_rate: Percentage) -> Faults {
-        let late = [Picker::of(delay_rate), Picker::of(delay_rate)];
-        Faults { errors: Picker::of(error_rate), delay, late }
+    /// A share of the responses fails, and a share is delayed by this time.
+    pub fn new(error_rate: Ppm, delay: Duration, delay_rate: Ppm) -> Faults {
+        let delays = [EvenSampler::new(delay_rate), EvenSampler::new(delay_rate)];
+        Faults { errors: EvenSampler::new(error_rate), delay, delays }
     }
 
-    /// What is wrong with the next answer.
+    /// What is wrong with the next response.
     pub fn next(&mut self) -> Fault {
-        let fails = self.errors.picks();
-        let is_late = self.late[usize::from(fails)].picks();
-        Fault { fails, delay: if is_late { self.delay } else { Duration::ZERO } }
+        let fails = self.errors.next();
+        let is_delayed = self.delays[usize::from(fails)].next();
+        Fault { fails, delay: if is_delayed { self.delay } else { Duration::ZERO } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn any_thousand_in_a_row_have_their_share_evenly_spread() {
+        for (share, picks, widest) in
+            [(50_000, 50, 20), (3_000, 3, 334), (1_000_000, 1_000, 1), (333_334, 333, 4), (0, 0, 0)]
+        {
+            let mut sampler = EvenSampler::new(Ppm(share));
+            let sequence: Vec<_> = (0..10_000).map(|_| sampler.next()).collect();
+            for thousand in sequence.windows(1_000) {
+                let picked = thousand.iter().filter(|is_picked| **is_picked).count();
+                assert!(picked.abs_diff(picks) <= 1, "{picked} of 1,000 at {share} ppm");
+            }
+            let places: Vec<_> = (0..10_000).filter(|place| sequence[*place]).collect();
+            let gaps = places.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(gaps.max().unwrap_or(0) <= widest, "at {share} ppm");
+        }
+    }
+
+    #[test]
+    fn failing_and_other_responses_are_delayed_alike() {
+        let mut faults = Faults::new(Ppm(250_000), Duration::from_secs(3), Ppm(100_000));
+        let mut counts = BTreeMap::new();
+        for _ in 0..400 {
+            let fault = faults.next();
+            *counts.entry((fault.fails, fault.delay.as_secs())).or_insert(0) += 1;
+        }
+        let expected = [((false, 0), 270), ((false, 3), 30), ((true, 0), 90), ((true, 3), 10)];
+        assert_eq!(counts, BTreeMap::from(expected));
     }
 }

@@ -1,10 +1,9 @@
-//! What is asked, and what is answered.
+//! Requests and responses: routes, endpoints, faults, metrics, the page.
 
 pub mod access_log;
-pub mod answer;
+pub mod delayed;
 pub mod endpoints;
 pub mod faults;
-pub mod late;
 pub mod metrics;
-pub mod page;
+mod page;
 pub mod route;

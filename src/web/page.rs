@@ -1,10 +1,10 @@
 //! The live page, at `/`: it asks `v1/appinfo` again and again, and draws what it is told.
 
-use crate::web::answer::Answer;
+use crate::response::Response;
 
-/// The answer of `/`: the document, all in one.
-pub fn answer() -> Answer {
-    Answer::new(200, "text/html; charset=utf-8", include_bytes!("page.html"))
+/// The response of `/`: the document, all in one.
+pub fn response() -> Response {
+    Response::new(200, "text/html; charset=utf-8", include_bytes!("page.html"))
         .with_header("Content-Security-Policy", POLICY)
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("Referrer-Policy", "no-referrer")

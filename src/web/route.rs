@@ -1,6 +1,6 @@
-//! The paths that the program answers.
+//! The paths that have a response.
 
-/// What a request's target leads to.
+/// Where a request's target leads.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Route {
     Page,
@@ -12,40 +12,28 @@ pub enum Route {
     Unknown,
 }
 
-impl Route {
-    /// All of them, in order.
-    pub const ALL: [Route; 6] = [
-        Route::Page,
-        Route::AppInfo,
-        Route::Healthz,
-        Route::Readyz,
-        Route::Metrics,
-        Route::Unknown,
-    ];
+/// All routes in order, and how metrics name their paths.
+pub const ROUTES: [(Route, &str); 6] = [
+    (Route::Page, "/"),
+    (Route::AppInfo, "/v1/appinfo"),
+    (Route::Healthz, "/healthz"),
+    (Route::Readyz, "/readyz"),
+    (Route::Metrics, "/metrics"),
+    (Route::Unknown, "other"),
+];
 
-    /// The route of a request target in origin form or in absolute form, which a server has to
-    /// take as well (RFC 9112, 3.2.2). A query says nothing to any of them.
+impl Route {
+    /// The route of a request target in origin form or in absolute form, which a server must accept
+    /// as well (RFC 9112, 3.2.2). A query means nothing to any of them.
     pub fn of(target: &str) -> Route {
-        match path(target) {
-            "/" => Route::Page,
-            "/v1/appinfo" => Route::AppInfo,
-            "/healthz" => Route::Healthz,
-            "/readyz" => Route::Readyz,
-            "/metrics" => Route::Metrics,
-            _ => Route::Unknown,
-        }
+        let path = path(target);
+        let known = ROUTES.into_iter().find(|(_, name)| *name == path);
+        known.map_or(Route::Unknown, |(route, _)| route)
     }
 
     /// The path, as metrics name it.
     pub fn name(self) -> &'static str {
-        match self {
-            Route::Page => "/",
-            Route::AppInfo => "/v1/appinfo",
-            Route::Healthz => "/healthz",
-            Route::Readyz => "/readyz",
-            Route::Metrics => "/metrics",
-            Route::Unknown => "other",
-        }
+        ROUTES[self as usize].1
     }
 }
 
@@ -62,5 +50,42 @@ pub fn path(target: &str) -> &str {
             rest.find('/').map_or("/", |start| &rest[start..])
         }
         _ => target,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_lead_to_their_routes() {
+        for (target, route) in [
+            ("/", Route::Page),
+            ("/?a=b", Route::Page),
+            ("/v1/appinfo", Route::AppInfo),
+            ("/v1/appinfo?x=/healthz", Route::AppInfo),
+            ("http://a/healthz", Route::Healthz),
+            ("HTTPS://a:8080/readyz?x", Route::Readyz),
+            ("http://a", Route::Page),
+            ("http://a?x", Route::Page),
+            ("/metrics", Route::Metrics),
+            ("/metrics/", Route::Unknown),
+            ("/V1/appinfo", Route::Unknown),
+            ("//", Route::Unknown),
+            ("*", Route::Unknown),
+            ("", Route::Unknown),
+            ("ftp://a/healthz", Route::Unknown),
+            ("a:80", Route::Unknown),
+            ("other", Route::Unknown),
+        ] {
+            assert_eq!(Route::of(target), route, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn all_routes_are_in_order() {
+        for (place, (route, _)) in ROUTES.into_iter().enumerate() {
+            assert_eq!(route as usize, place);
+        }
     }
 }

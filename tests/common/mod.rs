@@ -23,7 +23,7 @@ pub const REQUEST: &[u8] = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";
 
 pub const SIGINT: i32 = 2;
 pub const SIGTERM: i32 = 15;
-pub const SIGUSR2: i32 = 12;
+pub const SIGKILL: i32 = 9;
 
 /// The musl target of this machine, as the image holds it.
 pub const MUSL_TARGET: &str = if cfg!(target_arch = "aarch64") {
@@ -153,7 +153,7 @@ pub fn signal(pid: i32, number: i32) {
 
 /// Waits until the program that listens there is not ready any more, as after SIGTERM.
 pub fn await_draining(address: SocketAddr) {
-    // A connection may be lost with a former self.
+    // A connection may be lost with a server that is killed.
     let is_off = || try_get(address, "/readyz").is_ok_and(|answer| answer.status == 503);
     until("readiness is off", is_off);
 }
@@ -290,33 +290,43 @@ impl Appinfo {
         self.child.try_wait().expect("the child can be waited for").is_none()
     }
 
-    /// Waits until it has started all threads of its own, the last of them behind its first answer.
+    /// The server's process number; the program's own where it serves in one process.
     #[cfg(target_os = "linux")]
-    pub fn has_settled(&self) {
-        assert_eq!(self.get("/healthz").status, 200);
-        until("all threads of its own have their names", || {
-            let tasks = self.process().tasks().expect("/proc tells").filter_map(Result::ok);
-            let names: Vec<_> = tasks.filter_map(|task| Some(task.stat().ok()?.comm)).collect();
-            ["signals", "footprint", "heartbeat"].iter().all(|name| names.iter().any(|n| n == name))
-        });
+    pub fn server(&self) -> i32 {
+        let pid = self.pid();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        eventually("it has a server process", || {
+            let children = std::fs::read_to_string(&children).expect("/proc tells");
+            let is_alone = || self.stderr.all().iter().any(|line| line.contains("in this one"));
+            let child = children.split(' ').next().and_then(|child| child.parse().ok());
+            child.or_else(|| is_alone().then_some(pid))
+        })
     }
 
-    /// What `/proc` tells of it: its threads, its open files, its memory.
+    /// What `/proc` tells of the server: its threads, its open files, its memory.
     #[cfg(target_os = "linux")]
     pub fn process(&self) -> procfs::process::Process {
-        procfs::process::Process::new(self.pid()).expect("the process is alive")
+        procfs::process::Process::new(self.server()).expect("the process is alive")
     }
 
-    /// How many files it holds open.
+    /// How many files the server holds open; `None` where this user may not see that.
     #[cfg(target_os = "linux")]
-    pub fn open_files(&self) -> usize {
-        self.process().fd_count().expect("/proc tells")
+    pub fn open_files(&self) -> Option<u64> {
+        self.process().fd_count().ok().map(|files| files as u64)
     }
 
-    /// How many threads it has.
+    /// How many threads the server has.
     #[cfg(target_os = "linux")]
     pub fn threads(&self) -> u64 {
         self.process().status().expect("/proc tells").threads
+    }
+
+    /// How often the server was restarted.
+    pub fn restarts(&self) -> u64 {
+        let restarts = eventually("it tells its metrics", || {
+            try_get(self.address, "/metrics").ok()?.metric("appinfo_server_restarts_total")
+        });
+        restarts as u64
     }
 }
 

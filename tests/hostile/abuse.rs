@@ -1,21 +1,19 @@
-//! Clients that mean no good, and limits that are hit, against the static release binary as the
-//! image holds it. Beside each attack a client that means well is answered all the while.
+//! Hostile clients, and limits that are hit, against the static release binary as the image holds it.
+//! Beside each attack a well-meaning client is answered all the time.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::ops::RangeInclusive;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::attack::{
     self, Attacked, Holdings, PROMPTLY, is_unharmed, may_open, release, release_after,
 };
 use crate::common::{
-    self, Answer, Appinfo, DEADLINE, REQUEST, SIGTERM, Start, connect, eventually, send, until,
+    self, Answer, DEADLINE, REQUEST, SIGTERM, Start, connect, eventually, send, until,
 };
 
 /// What the server sends on this connection until it closes it, or resets it.
@@ -37,20 +35,8 @@ fn status(bytes: &[u8]) -> Option<u16> {
     Answer::parse(bytes).map(|answer| answer.status)
 }
 
-/// The process ends by itself, soon, with a status that says so and a sentence that says why.
-fn ends_with_a_sentence(appinfo: &mut Appinfo) {
-    let status = appinfo.wait();
-    let log = appinfo.stderr.all();
-    assert!(status.code().is_some_and(|code| code != 0), "{status}, {log:?}");
-    let last = eventually("it says why", || {
-        let last = appinfo.stderr.all().pop()?;
-        (last.contains("cannot") || last.contains("no answer")).then_some(last)
-    });
-    println!("ended, {status}: {last}");
-}
-
 #[test]
-fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
+fn ten_thousand_resets_harm_nobody() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     thread::scope(|scope| {
@@ -64,50 +50,33 @@ fn ten_thousand_resets_harm_nobody_and_leave_a_line_in_the_log() {
             });
         }
     });
-    // The third line shows that resets have done what they do. A slow machine may need a fourth.
-    let log = attacked.was_unharmed(0, 4_000, 4).stderr.all();
-    assert!(log.iter().any(|line| line.contains("broke its connection off")), "{log:?}");
+    // That the library panics with a reset shows in its threads' stacks: see `stack.rs`.
+    attacked.was_unharmed(0, 4_000);
 }
 
+/// Held for ten seconds, and then cut.
 #[test]
-fn a_thousand_connections_with_half_a_request_are_held_cut_and_all_is_given_back() {
-    if !may_open(3_000) {
+fn fifteen_hundred_half_open_connections_are_cut() {
+    if !may_open(4_000) {
         return;
     }
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     let half = "GET /v1/appinfo HTTP/1.1\r\nHost: a";
-    let half_open: Vec<_> = (0..1_000).map(|_| send(address, half)).collect();
+    let half_open: Vec<_> = (0..1_500).map(|_| send(address, half)).collect();
     let Attacked { appinfo, before, .. } = &attacked;
-    until("all are held", || appinfo.threads() >= before.threads + 990);
-    until("all are cut", || Holdings::of(appinfo).files <= before.files + 6);
+    until("all are held", || appinfo.threads() >= before.threads + 1_490);
+    until("all are cut", || appinfo.threads() <= before.threads + 60);
     drop(half_open);
-    // Two lines: it did not begin anew either.
-    attacked.was_unharmed(0, 6_000, 2);
-}
-
-/// Their threads are not what an attack has left behind, though nobody else asks for anything.
-#[test]
-fn that_a_thousand_connections_are_held_is_no_reason_to_begin_anew() {
-    if !may_open(3_000) {
-        return;
-    }
-    let turn = attack::alone();
-    let mut appinfo = release().spawn();
-    let half_open: Vec<_> = (0..1_000).map(|_| send(appinfo.address, "GET / HTTP/1.1")).collect();
-    until("all are held", || appinfo.threads() >= 1_000);
-    drop(turn); // Waiting disturbs no attack.
-    until("their threads have gone", || appinfo.threads() < 20);
-    drop(half_open);
-    is_unharmed(&mut appinfo, 2);
+    attacked.was_unharmed(0, 8_000);
 }
 
 #[test]
-fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
+fn a_burst_of_held_connections_is_answered_promptly() {
     if !may_open(3_000) {
         return;
     }
-    // Some ask, some never do; whoever asks must not have to wait for those to be cut.
+    // Some ask, some never do; those that ask must not wait for the others to be cut.
     for (asking, silent, rounds) in [(8, 0, 5), (64, 0, 3), (512, 0, 1), (8, 8, 3), (8, 64, 3)] {
         let mut slowest = Duration::ZERO;
         for _ in 0..rounds {
@@ -126,23 +95,22 @@ fn all_of_a_burst_of_connections_that_are_held_open_are_answered_promptly() {
                 assert_eq!(answer.status, 200);
             }
             slowest = slowest.max(start.elapsed());
-            is_unharmed(&mut appinfo, 2);
+            is_unharmed(&mut appinfo);
         }
         println!("{asking} that ask, {silent} that do not: all are answered within {slowest:?}");
         assert!(slowest < PROMPTLY, "{asking} that ask, {silent} that do not: {slowest:?}");
     }
 }
 
-/// What these announce is so much that the library may not be let to ask the allocator for it: the
-/// request is answered and forgotten, thread and files and all.
-const FORGOTTEN: [&str; 3] = [
+/// What these announce is so much that the library must not allocate it: a thread and two files are leaked.
+const LEAKED: [&str; 3] = [
     "Content-Length: 100000000000",
     "Content-Length: 9223372036854775808",
-    // The library heeds the first of several alone.
+    // The library looks at the first of several alone.
     "Connection: close\r\nConnection: upgrade\r\nContent-Length: 100000000000",
 ];
 
-/// How a client goes about the body that it has announced.
+/// What a client does about the body that it has announced.
 enum Body {
     Never,
     Whole(usize),
@@ -151,91 +119,93 @@ enum Body {
     Text(&'static str),
 }
 
+/// The response is the first and whole one, and comes promptly, however long the body is and whether or
+/// not it comes: 200 for GET and HEAD, 405 for POST.
 #[test]
-fn whoever_sends_a_body_hears_first_and_at_once_that_none_is_wanted() {
+fn bodies_are_ignored_and_the_response_comes_first() {
     use Body::{Never, Text, Trickle, Whole};
-    // The headers, what follows them, and the first answer (none: the connection is closed without
-    // one).
+    // The headers, what follows them, and another status than usual (0: none).
     let cases = [
-        ("Content-Length: 2000", Never, Some(413)),
-        ("Content-Length: 2000", Whole(2_000), Some(413)),
-        ("Content-Length: 900000", Whole(900_000), Some(413)),
-        ("Content-Length: 1200000", Never, Some(413)),
-        ("Content-Length: 2000000", Whole(2_000_000), Some(413)),
+        ("Content-Length: 2000", Never, None),
+        ("Content-Length: 2000", Whole(2_000), None),
+        ("Content-Length: 900000", Whole(900_000), None),
+        ("Content-Length: 1200000", Never, None),
+        ("Content-Length: 20000000", Whole(20_000_000), None),
         // No number for the library, which then sees no body at all.
-        ("Content-Length: 18446744073709551616", Never, Some(413)),
-        ("Content-Length: many", Never, Some(413)),
-        ("Content-Length: -1", Never, Some(413)),
+        ("Content-Length: 18446744073709551616", Never, None),
+        ("Content-Length: many", Never, None),
+        ("Content-Length: -1", Never, None),
         // Up to 1,024 bytes are read before the program hears of the request.
-        ("Content-Length: 700", Whole(700), Some(413)),
-        ("Content-Length: 700", Never, None),
-        ("Content-Length: 5000", Trickle(5_000), Some(413)),
-        ("Content-Length: 5000", Trickle(500), Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 2000", Never, Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 20", Never, Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 20", Whole(20), Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 2000000", Never, Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 2000000", Whole(2_000_000), Some(413)),
-        ("Expect: 100-continue\r\nContent-Length: 0", Never, Some(404)),
-        ("Expect: 100-continue\r\nContent-Length: 00", Never, Some(413)),
+        ("Content-Length: 700", Whole(700), None),
+        ("Content-Length: 700", Never, Some(0)),
+        ("Content-Length: 5000", Trickle(5_000), None),
+        ("Content-Length: 5000", Trickle(500), None),
+        ("Expect: 100-continue\r\nContent-Length: 2000", Never, None),
+        ("Expect: 100-continue\r\nContent-Length: 20", Never, None),
+        ("Expect: 100-continue\r\nContent-Length: 20", Whole(20), None),
+        ("Expect: 100-continue\r\nContent-Length: 2000000", Never, None),
+        ("Expect: 100-continue\r\nContent-Length: 2000000", Whole(2_000_000), None),
+        ("Expect: 100-continue\r\nContent-Length: 0", Never, None),
+        ("Expect: 100-continue\r\nContent-Length: 00", Never, None),
         ("Expect: a miracle\r\nContent-Length: 2000", Never, Some(417)),
-        ("Transfer-Encoding: chunked", Never, Some(413)),
-        ("Transfer-Encoding: chunked", Text("5\r\nhel"), Some(413)),
-        ("Transfer-Encoding: chunked", Text("5\r\nhello\r\n0\r\n\r\n"), Some(413)),
-        ("Transfer-Encoding: chunked", Text("not a length\r\n"), Some(413)),
-        ("Transfer-Encoding: chunked", Text("ffffffffffffffff\r\nx"), Some(413)),
-        ("Transfer-Encoding: gzip", Never, Some(413)),
-        ("Connection: upgrade\r\nContent-Length: 700", Trickle(500), Some(413)),
-        ("Connection: upgrade\r\nContent-Length: 2000", Whole(2_000), Some(413)),
-        ("Connection: upgrade\r\nContent-Length: 2000", Never, Some(413)),
+        ("Transfer-Encoding: chunked", Never, None),
+        ("Transfer-Encoding: chunked", Text("0\r\n\r\n"), None),
+        ("Transfer-Encoding: chunked", Text("5\r\nhel"), None),
+        ("Transfer-Encoding: chunked", Text("5\r\nhello\r\n0\r\n\r\n"), None),
+        ("Transfer-Encoding: chunked", Text("not a length\r\n"), None),
+        ("Transfer-Encoding: chunked", Text("ffffffffffffffff\r\nx"), None),
+        ("Transfer-Encoding: gzip", Never, None),
+        ("Connection: upgrade\r\nContent-Length: 700", Trickle(500), None),
+        ("Connection: upgrade\r\nContent-Length: 2000", Whole(2_000), None),
+        ("Connection: upgrade\r\nContent-Length: 2000", Never, None),
         // As Java's client asks for HTTP/2 with its first request.
         (
             "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n\
              Upgrade: h2c\r\nContent-Length: 2000000",
             Whole(2_000_000),
-            Some(413),
+            None,
         ),
         (
             "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked",
             Text("5\r\nhello\r\n0\r\n\r\n"),
-            Some(413),
+            None,
         ),
-        ("Content-Length: 0\r\nContent-Length: 2000", Never, Some(413)),
-        ("Content-Length: 2000\r\nContent-Length: 0", Never, Some(413)),
-        (FORGOTTEN[0], Never, Some(413)),
-        (FORGOTTEN[1], Never, Some(413)),
-        (FORGOTTEN[2], Never, Some(413)),
+        ("Content-Length: 0\r\nContent-Length: 2000", Never, None),
+        ("Content-Length: 2000\r\nContent-Length: 0", Never, None),
+        (LEAKED[0], Never, None),
+        (LEAKED[1], Never, None),
+        (LEAKED[2], Never, None),
     ];
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
-    // One after the other: all bodies of one of these are less than the 8 MiB that may be unread.
-    for (method, version) in [("POST", "1.1"), ("POST", "1.0"), ("HEAD", "1.1")] {
+    let methods =
+        [("POST", "1.1", 405), ("POST", "1.0", 405), ("GET", "1.1", 200), ("HEAD", "1.1", 200)];
+    for (method, version, usual) in methods {
         thread::scope(|scope| {
-            for (headers, body, expected) in &cases {
+            for (headers, body, unusual) in &cases {
                 scope.spawn(move || {
                     let head =
-                        format!("{method} /nowhere HTTP/{version}\r\nHost: a\r\n{headers}\r\n\r\n");
-                    let (status, took) = first_answer(address, &head, body);
-                    assert_eq!(status, *expected, "after {took:?}: {head}");
-                    // What does not come is waited for, unless its client waits to be told to go on.
-                    let comes = match body {
-                        Never | Trickle(_) => headers.contains("Expect"),
-                        Text(text) => text.ends_with("0\r\n\r\n"),
-                        Whole(_) => true,
+                        format!("{method} /healthz HTTP/{version}\r\nHost: a\r\n{headers}\r\n\r\n");
+                    let (answer, took) = first_answer(address, &head, body);
+                    let status = answer.as_ref().map_or(0, |answer| answer.status);
+                    assert_eq!(status, unusual.unwrap_or(usual), "after {took:?}: {head}");
+                    assert!(status == 0 || took < PROMPTLY, "after {took:?}: {head}");
+                    let closes = |answer: &Answer| {
+                        let raw = String::from_utf8_lossy(&answer.raw);
+                        raw.contains("\r\nConnection: close\r\n") || status == 417
                     };
-                    assert!(!comes || took < PROMPTLY, "after {took:?}: {head}");
-                    assert!(took < DEADLINE / 2, "after {took:?}: {head}");
+                    assert!(answer.is_none_or(|answer| closes(&answer)), "{head}");
                 });
             }
         });
     }
     // Some of what was read at the same time stays with the allocator.
-    attacked.was_unharmed(3 * FORGOTTEN.len() as u64, 8_000, 2);
+    attacked.was_unharmed((methods.len() * LEAKED.len()) as u64, 8_000);
 }
 
-/// Sends a head and its body; the status of the first answer, which must be whole, and how long that
-/// took to come. What cannot be sent any more then is no surprise.
-fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, Duration) {
+/// Sends a head and its body; the first response, which must be whole, and how long it took to come. What
+/// cannot be sent any more then is no surprise.
+fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Answer>, Duration) {
     let mut stream = send(address, head);
     let start = Instant::now();
     let mut reader = stream.try_clone().expect("a socket can be cloned");
@@ -259,14 +229,13 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<u16>, D
             let length = answer.header("content-length").map_or(Ok(0), str::parse);
             assert!(is_head || length == Ok(answer.body.len()), "{head}{answer:?}");
         }
-        (answer.map(|answer| answer.status), took)
+        (answer, took)
     })
 }
 
-/// Each refusal waits in a thread for those before it: what is asked behind one is passed over, else
-/// threads would pile up, and the loop would wait for all of them.
+/// One body is read at a time on a connection, so that threads do not pile up.
 #[test]
-fn bodies_that_are_refused_one_behind_the_other_hold_nobody_up() {
+fn pipelined_bodies_block_nobody() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     for headers in
@@ -275,10 +244,9 @@ fn bodies_that_are_refused_one_behind_the_other_hold_nobody_up() {
         let post = format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
         let clients = [(); 4].map(|()| {
             let mut stream = connect_deaf(address, Some(536));
-            stream.write_all(post.repeat(150).as_bytes()).expect("its answers fill the sockets");
-            thread::sleep(Duration::from_millis(100));
-            let requests = post.repeat(500) + "GET /healthz HTTP/1.1\r\n\r\n";
-            stream.write_all(requests.as_bytes()).expect("it can go on asking");
+            stream.set_nonblocking(true).expect("an option");
+            let requests = post.repeat(650) + "GET /healthz HTTP/1.1\r\n\r\n";
+            let _ = stream.write(requests.as_bytes());
             stream
         });
         thread::sleep(Duration::from_secs(1));
@@ -286,7 +254,7 @@ fn bodies_that_are_refused_one_behind_the_other_hold_nobody_up() {
         assert!(threads < attacked.before.threads + 20, "{threads} threads: {headers}");
         drop(clients);
     }
-    attacked.was_unharmed(0, 4_000, 2);
+    attacked.was_unharmed(10, 4_000);
 }
 
 /// A connection of a client that reads nothing: what it is sent, in segments of no more than so many
@@ -302,33 +270,21 @@ fn connect_deaf(address: SocketAddr, segment: Option<u32>) -> TcpStream {
     socket.into()
 }
 
-#[test]
-fn a_body_that_is_announced_after_the_answer_is_not_kept_waiting_for_ever() {
-    let two = "GET / HTTP/1.1\r\n\r\nPOST / HTTP/1.1\r\nContent-Length: 2000\r\n\r\n";
-    twenty_are_held_and_then_leak([two, two], 0);
-}
-
 /// The library waits for itself when it refuses such a version: nothing above it can help.
 #[test]
-fn a_request_in_a_version_above_1_1_costs_a_thread_and_two_files_and_no_more() {
-    let requests = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n\r\n"];
-    twenty_are_held_and_then_leak(requests, 20);
-}
-
-/// Ten connections with each of these are held, and then given back, but for so many.
-fn twenty_are_held_and_then_leak(requests: [&str; 2], leaked: u64) {
+fn a_request_in_http_2_costs_one_thread_and_two_files() {
     let mut appinfo = release().spawn();
     let before = Holdings::of(&appinfo);
-    let streams: Vec<_> =
-        requests.repeat(10).iter().map(|request| send(appinfo.address, request)).collect();
-    until("they are all held", || Holdings::of(&appinfo).files >= before.files + 40);
-    before.come_back(&appinfo, leaked, 2_000);
+    let requests = ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/3.0\r\n\r\n"].repeat(10);
+    let streams: Vec<_> = requests.iter().map(|request| send(appinfo.address, request)).collect();
+    until("they are all held", || appinfo.threads() >= before.threads + 15);
     drop(streams);
-    is_unharmed(&mut appinfo, 2);
+    before.come_back(&appinfo, 20, 2_000);
+    is_unharmed(&mut appinfo);
 }
 
 #[test]
-fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
+fn malformed_requests_are_refused_or_closed() {
     let many_headers = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(10_000));
     let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
     let long_query = format!("GET /healthz?{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
@@ -355,6 +311,7 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
         (b"get /healthz HTTP/1.1\r\n\r\n", Some(405)),
         (b"GET http://anybody/healthz HTTP/1.1\r\n\r\n", Some(200)),
         (b"OPTIONS * HTTP/1.1\r\n\r\n", Some(404)),
+        (b"OPTIONS / HTTP/1.0\r\n\r\n", Some(204)),
         (b"CONNECT anybody:80 HTTP/1.1\r\n\r\n", Some(404)),
         (b"GET /v1/../healthz HTTP/1.1\r\n\r\n", Some(404)),
         (b"GET /\0 HTTP/1.1\r\n\r\n", Some(404)),
@@ -381,20 +338,19 @@ fn what_is_no_request_is_refused_or_closed_and_harms_nobody() {
         assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
         assert!(!text.contains("chunked"), "{text}");
     }
-    attacked.was_unharmed(0, 4_000, 2);
+    attacked.was_unharmed(0, 4_000);
 }
 
-/// What comes back for two requests of which the first, to whoever knows HTTP better than the library
-/// does, holds the second: the first answer ends the connection, which a proxy heeds; and nothing that a
-/// client has sent comes back in any.
+/// What comes back for two requests of which the first contains the second, to a proxy that knows HTTP
+/// better than the library does: the first response ends the connection, which a proxy heeds; and nothing
+/// that a client has sent comes back in any.
 #[test]
-fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
+fn a_request_hidden_from_a_proxy_reveals_nothing() {
     let hidden = "GET /secret HTTP/1.1\r\nX: secret\r\n\r\n";
     let length = hidden.len();
     for (hiding, statuses) in [
-        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked. (The second request may come
-        // while the first is being refused, and is passed over then.)
-        ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["413", "404"]),
+        // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked.
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["405", "404"]),
         // CVE-2026-66753: a bare line feed is part of a header's value, and hides what is behind it.
         (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), ["200", "404"]),
     ] {
@@ -404,84 +360,44 @@ fn what_a_request_may_hide_from_a_proxy_tells_nothing() {
         let answers = String::from_utf8(answers).expect("answers are text");
         let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
         let found: Vec<_> = answers.iter().map(|answer| &answer[..3]).collect();
-        assert!(found == statuses || found == ["413"], "{found:?}");
-        for answer in answers {
-            assert!(
-                answer.contains("Connection: close\r\n") && !answer.contains("secret"),
-                "{answer}"
-            );
-        }
-        is_unharmed(&mut appinfo, 2);
+        // The header `Upgrade` of the first names a version as well.
+        let found: Vec<_> =
+            found.into_iter().filter(|status| status.parse::<u16>().is_ok()).collect();
+        assert_eq!(found, statuses);
+        let text = answers.concat();
+        assert_eq!(text.matches("Connection: close\r\n").count(), 2, "{text}");
+        assert!(!text.contains("secret"), "{text}");
+        is_unharmed(&mut appinfo);
     }
 }
 
 /// How many pages have been sent.
 const PAGES: &str = r#"http_requests_total{method="GET",path="/",code="200"}"#;
 
+/// Each has been sent a few responses, and is then ignored, until it is cut.
 #[test]
-fn clients_that_pipeline_and_never_read_hold_nobody_up() {
+fn pipelining_clients_that_never_read_block_nobody() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
-    // The page is the largest answer: the sooner is the socket full.
-    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500);
-    let clients: Vec<_> = (0..50)
+    // The page is the largest response: the sooner is the socket full.
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3_000);
+    let clients: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = connect_deaf(address, None);
-            stream.write_all(&requests).expect("all requests can be sent");
+            stream.set_nonblocking(true).expect("an option");
+            let _ = stream.write(&requests);
             stream
         })
         .collect();
-    // Each has been given an answer, and the rest has been passed over; who sends nothing for 10
-    // seconds is cut.
     let Attacked { appinfo, before, .. } = &attacked;
-    until("each has been answered", || appinfo.get("/metrics").metric(PAGES) >= Some(50.0));
-    until("they are cut", || Holdings::of(appinfo).files <= before.files + 6);
+    until("each has been answered", || appinfo.get("/metrics").metric(PAGES) >= Some(20.0));
+    let start = Instant::now();
+    assert_eq!(appinfo.get("/healthz").status, 200);
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    until("they are cut", || appinfo.threads() <= before.threads + 60);
     drop(clients);
     // The library's queue keeps the memory of its longest moment.
-    // It may begin anew to give it back, once there is leisure for that.
-    attacked.was_unharmed(0, 16_000, 3);
-}
-
-#[test]
-fn whoever_goes_on_asking_after_being_told_to_close_is_passed_over_in_whatever_words() {
-    let appinfo = release().spawn();
-    for head in [
-        "HTTP/1.1",
-        "HTTP/1.0\r\nConnection: keep-alive",
-        "HTTP/1.1\r\nConnection: keep-alive\r\nConnection: close",
-    ] {
-        let requests = format!("GET /healthz {head}\r\n\r\n").repeat(100);
-        let answers = answers_to(appinfo.address, requests.as_bytes());
-        let answers = String::from_utf8_lossy(&answers).matches(" 200 OK").count();
-        assert!(PASSED_OVER.contains(&answers), "{answers} answers: {head}");
-    }
-}
-
-/// How many of many requests in a row are answered: 16, or several times that where the machine makes
-/// pauses of a second between two of them.
-const PASSED_OVER: RangeInclusive<usize> = 16..=64;
-
-#[test]
-fn whoever_was_silent_for_a_while_is_answered_again_and_passed_over_again() {
-    let appinfo = release().spawn();
-    let request = "GET /healthz HTTP/1.1\r\n\r\n";
-    let mut stream = send(appinfo.address, request.repeat(100));
-    // A byte now and then keeps the connection open, and is no request yet.
-    for byte in &request.as_bytes()[..6] {
-        thread::sleep(Duration::from_secs(2));
-        stream.write_all(&[*byte]).expect("it is open");
-    }
-    let answers = |stream: &TcpStream| {
-        let mut all = Vec::new();
-        stream.set_read_timeout(Some(Duration::from_secs(2))).expect("a time-out");
-        let _ = stream.take(1 << 20).read_to_end(&mut all);
-        String::from_utf8_lossy(&all).matches(" 200 OK").count()
-    };
-    assert!(PASSED_OVER.contains(&answers(&stream)));
-    let rest = request[6..].to_owned() + &request.repeat(500);
-    stream.write_all(rest.as_bytes()).expect("it is open");
-    let again = answers(&stream);
-    assert!(PASSED_OVER.contains(&again), "{again} answers");
+    attacked.was_unharmed(0, 16_000);
 }
 
 /// A connection from this port of an address of its own: the heart may use any of 127.0.0.1.
@@ -504,14 +420,19 @@ fn reset(stream: TcpStream) {
 
 /// As behind a proxy that has few ports left.
 #[test]
-fn whoever_has_the_port_of_one_that_is_passed_over_is_answered_if_it_asks_to_close() {
+fn a_client_with_the_port_of_a_slow_one_is_answered() {
     let appinfo = release().spawn();
     let mut stream = connect_from_port(0, appinfo.address);
     let port = stream.local_addr().expect("it has an address").port();
-    let requests = "GET / HTTP/1.1\r\n\r\n".repeat(100);
+    SockRef::from(&stream).set_recv_buffer_size(4_096).expect("a small buffer");
+    let requests = "GET / HTTP/1.1\r\n\r\n".repeat(1_000);
     stream.write_all(requests.as_bytes()).expect("requests can be sent");
-    until("it has been answered and passed over", || {
-        appinfo.get("/metrics").metric(PAGES) >= Some(*PASSED_OVER.start() as f64)
+    let pages = || appinfo.get("/metrics").metric(PAGES);
+    until("it has been answered", || pages() >= Some(3.0));
+    until("it is ignored", || {
+        let before = pages();
+        thread::sleep(Duration::from_millis(200));
+        pages() == before
     });
     reset(stream);
     let mut stream = connect_from_port(port, appinfo.address);
@@ -519,87 +440,45 @@ fn whoever_has_the_port_of_one_that_is_passed_over_is_answered_if_it_asks_to_clo
     assert_eq!(common::read_answer(&mut stream, false).expect("an answer").status, 200);
 }
 
-#[test]
-fn a_client_that_uses_its_port_again_is_answered_at_once_if_it_asks_to_close_or_else_later() {
-    // Asked to, the server closes first: the client's port is free as soon as it has seen that.
-    let close = ["GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
-    let post =
-        "POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
-    let neither = ["GET / HTTP/1.1\r\n\r\n"; 2];
-    let (none, second) = (Duration::ZERO, Duration::from_millis(1_100));
-    let cases = [(100, none, close), (1_000, none, [post, close[0]]), (20, second, neither)];
-    common::each(3, cases, asks_from_one_port);
-}
-
-fn asks_from_one_port((times, pause, requests): (usize, Duration, [&str; 2])) {
-    let appinfo = release().spawn();
-    let mut port = 0;
-    for number in 0..times {
-        let mut stream = connect_from_port(port, appinfo.address);
-        port = stream.local_addr().expect("it has an address").port();
-        stream.write_all(requests[number % 2].as_bytes()).expect("a request can be sent");
-        let expected = if requests[number % 2].starts_with("POST") { 413 } else { 200 };
-        let answer = common::read_answer(&mut stream, false).expect("an answer");
-        assert_eq!(answer.status, expected, "connection {number}");
-        if pause.is_zero() {
-            read_all(stream);
-        } else {
-            reset(stream);
-        }
-        thread::sleep(pause);
-    }
-}
-
-#[test]
-fn out_of_open_files_it_answers_or_ends_but_is_never_deaf() {
-    if !may_open(1_000) {
-        return;
-    }
-    let _turn = attack::alone();
-    // Connections take two files each, so a limit is hit while accepting or right after.
-    thread::scope(|scope| {
-        for limit in [24, 25, 26, 27, 64] {
-            scope.spawn(move || answers_or_ends_with_so_many_files(limit));
-        }
-    });
-}
-
 /// Whether a new connection is accepted and answered, and soon.
 fn answers_promptly(address: SocketAddr) -> bool {
     let Ok(mut stream) = connect(address) else { return false };
-    stream.set_read_timeout(Some(PROMPTLY)).expect("a time-out");
+    stream.set_read_timeout(Some(PROMPTLY)).expect("a timeout");
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
     status(&read_all(stream)) == Some(200)
 }
 
-fn answers_or_ends_with_so_many_files(limit: usize) {
-    let mut appinfo = release_after(&[], &format!("ulimit -n {limit}")).spawn();
-    let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
-    let start = Instant::now();
-    while appinfo.is_alive() && start.elapsed() < Duration::from_secs(3) {
-        until("it answers or ends", || answers_promptly(appinfo.address) || !appinfo.is_alive());
+/// Connections take two files each, so a limit is hit while accepting or right after.
+#[test]
+fn without_open_files_it_answers_or_restarts() {
+    if !may_open(1_000) {
+        return;
     }
-    let alive = appinfo.is_alive();
-    println!("at most {limit} files, after {:?}, alive: {alive}", start.elapsed());
-    if !alive {
-        ends_with_a_sentence(&mut appinfo);
+    let _turn = attack::alone();
+    for limit in [24, 25, 26, 27, 64] {
+        let mut appinfo = release_after(&[], &format!("ulimit -n {limit}")).spawn();
+        let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
+        until("it answers", || answers_promptly(appinfo.address));
+        drop(held);
+        until("it answers", || answers_promptly(appinfo.address));
+        assert!(appinfo.is_alive() && appinfo.restarts() > 0, "{:?}", appinfo.stderr.all());
     }
-    drop(held);
+}
+
+/// Kubernetes then shows CrashLoopBackOff, instead of a pod that restarts its server for ever.
+#[test]
+fn a_server_that_cannot_start_ends_the_program() {
+    let mut appinfo = release_after(&[], "ulimit -n 9").spawn();
+    drop((0..9).map_while(|_| connect(appinfo.address).ok()).collect::<Vec<_>>());
+    assert_eq!(appinfo.wait().code(), Some(1));
+    let log = eventually("it says why", || {
+        appinfo.stderr.all().pop().filter(|line| line.contains("cannot"))
+    });
+    assert!(log.contains("files"), "{log}");
 }
 
 #[test]
-fn a_server_that_can_accept_no_more_ends_with_a_sentence() {
-    let mut appinfo = release().spawn();
-    assert_eq!(appinfo.get("/healthz").status, 200);
-    let none = Rlimit { current: Some(4), maximum: Some(4) };
-    prlimit(Pid::from_raw(appinfo.pid()), Resource::Nofile, none).expect("a limit can be lowered");
-    // It hears of it with the next connection, which may be anybody's but its own.
-    let _ = common::exchange(appinfo.address, b"GET /healthz HTTP/1.1\r\n\r\n");
-    ends_with_a_sentence(&mut appinfo);
-}
-
-#[test]
-fn a_server_that_can_start_no_more_threads_ends_with_a_sentence() {
+fn without_threads_it_ends_with_a_sentence() {
     if !common::have(&["setpriv", "prlimit"]) {
         return;
     }
@@ -614,29 +493,36 @@ fn a_server_that_can_start_no_more_threads_ends_with_a_sentence() {
     let copy = copy.to_str().expect("a plain path");
     let mut appinfo = Start::of(&[user, &[copy]].concat()).spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
-    let pid = format!("--pid={}", appinfo.pid());
-    let limit = [user, &["prlimit", &pid, "--nproc=1:1"]].concat();
-    common::run(Command::new(limit[0]).args(&limit[1..]));
+    for pid in [appinfo.pid(), appinfo.server()] {
+        let pid = format!("--pid={pid}");
+        let limit = ["prlimit", &pid, "--nproc=3:3"];
+        common::run(Command::new(limit[0]).args(&limit[1..]));
+    }
     let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
-    ends_with_a_sentence(&mut appinfo);
+    assert_eq!(appinfo.wait().code(), Some(1), "{:?}", appinfo.stderr.all());
+    let log = eventually("it says why", || {
+        appinfo.stderr.all().pop().filter(|line| line.contains("cannot"))
+    });
+    assert!(log.contains("thread") || log.contains("process"), "{log}");
     drop(held);
 }
 
 #[test]
-fn a_process_that_was_frozen_for_a_while_goes_on_serving() {
+fn a_process_that_was_frozen_goes_on_serving() {
     let mut appinfo = release().spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
-    appinfo.signal(19); // SIGSTOP
-    // Longer than the heartbeat's patience and than the listening socket's time-out.
+    let both = [appinfo.pid(), appinfo.server()];
+    both.iter().for_each(|pid| common::signal(*pid, 19)); // SIGSTOP
+    // Longer than the listening socket's timeout.
     let frozen = Duration::from_secs(11);
     let address = appinfo.address;
     let meanwhile = thread::spawn(move || common::get(address, "/healthz").status);
     thread::sleep(frozen);
-    appinfo.signal(18); // SIGCONT
+    both.iter().for_each(|pid| common::signal(*pid, 18)); // SIGCONT
     assert_eq!(meanwhile.join().expect("a request sent meanwhile is answered"), 200);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(7) {
-        is_unharmed(&mut appinfo, 2);
+        is_unharmed(&mut appinfo);
         thread::sleep(Duration::from_millis(100));
     }
 }
@@ -663,70 +549,25 @@ fn a_stop_during_an_attack_is_a_stop() {
     assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
 }
 
-/// It has just begun to begin anew when the drain is over.
+/// The server may crash again and again in its last moments, but the end comes.
 #[test]
-fn a_stop_is_not_forgotten_where_an_attack_goes_on_to_its_very_end() {
+fn a_stop_survives_an_attack_until_its_very_end() {
     let _turn = attack::alone();
-    let drain = Duration::from_secs(1);
-    let leads = (36..=60).step_by(2).map(Duration::from_millis);
-    common::each(4, leads, |lead| {
+    common::each(4, 0..8, |_| {
         let mut appinfo = release().args("--drain 1").spawn();
         let mut stream = send(appinfo.address, "GET /");
-        stream.write_all(&vec![b'x'; 15 << 20]).expect("it is read");
         let start = Instant::now();
         appinfo.signal(SIGTERM);
-        thread::sleep((drain - lead).saturating_sub(start.elapsed()));
-        while stream.write_all(&[b'x'; 1 << 18]).is_ok() {}
-        let (status, log) = (appinfo.wait(), appinfo.stderr.all());
-        assert_eq!(status.code(), Some(0), "{lead:?}, {log:?}");
-        let starts = log.iter().filter(|line| line.contains("listening on")).count();
-        assert_eq!(starts, 1, "{lead:?}, {log:?}");
+        while start.elapsed() < DEADLINE && appinfo.is_alive() {
+            if stream.write_all(&[b'x'; 1 << 18]).is_err() {
+                let Ok(again) = TcpStream::connect(appinfo.address) else { break };
+                stream = again;
+                let _ = stream.write_all(b"GET /");
+            }
+        }
+        let (status, took) = (appinfo.wait(), start.elapsed());
+        assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
+        let drain = Duration::from_secs(1);
+        assert!(took >= drain && took < DEADLINE / 2, "{took:?}");
     });
-}
-
-/// Somebody waits for a late answer, so that it is not over yet.
-#[test]
-fn after_the_drain_it_ends_rather_than_hold_more_than_a_pod_may() {
-    let _turn = attack::alone();
-    let mut appinfo = release().args("--drain 0 --delay 5000").spawn();
-    let _waiting = send(appinfo.address, REQUEST);
-    let mut stream = send(appinfo.address, "GET /");
-    assert_eq!(appinfo.get("/healthz").status, 200);
-    appinfo.signal(SIGTERM);
-    let mut most = 0;
-    while stream.write_all(&[b'x'; 1 << 16]).is_ok() {
-        let Ok(status) = appinfo.process().status() else { break };
-        most = most.max(status.vmhwm.unwrap_or(0));
-    }
-    assert_eq!(appinfo.wait().code(), Some(0), "{:?}", appinfo.stderr.all());
-    assert!(most < 96 << 10, "it held {most} kB");
-}
-
-#[test]
-fn its_requests_to_itself_show_in_no_log_and_no_count() {
-    let appinfo = release().arg("--access-log").spawn();
-    // Nothing but its own requests wakes the main thread now.
-    let wakes = || appinfo.process().status().expect("/proc tells").voluntary_ctxt_switches;
-    let before = wakes().expect("the kernel counts");
-    until("the heartbeat has been heard ten times", || wakes() >= Some(before + 10));
-    let metrics = appinfo.get("/metrics");
-    let counts = |metrics: &Answer| {
-        let lines = metrics.text().lines();
-        let counts = lines.filter(|line| line.starts_with("http_requests_total{"));
-        counts.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert!(counts(&metrics).is_empty(), "{metrics:?}");
-    // Whoever guesses what it asks for is seen all the same.
-    for target in ["/healthz", "/healthz?", "/healthz?0"] {
-        assert_eq!(appinfo.get(target).status, 200);
-    }
-    let metrics = appinfo.get("/metrics");
-    let healthz = r#"http_requests_total{method="GET",path="/healthz",code="200"} 3"#;
-    let first = r#"http_requests_total{method="GET",path="/metrics",code="200"} 1"#;
-    assert_eq!(counts(&metrics), [healthz, first]);
-    let log = eventually("the log has five lines", || {
-        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 5)
-    });
-    let paths: Vec<_> = log.iter().filter_map(|line| line.split(' ').nth(1)).collect();
-    assert_eq!(paths, ["/metrics", "/healthz", "/healthz", "/healthz", "/metrics"]);
 }

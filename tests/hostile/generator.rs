@@ -155,12 +155,12 @@ fn check(came: &[u8], request: &[u8]) {
         assert!(came.is_empty() || came.starts_with(b"HTTP/"), "{request}: {came:?}");
         return;
     };
-    let known = [100, 200, 400, 404, 405, 413, 417];
+    let known = [100, 200, 204, 400, 404, 405, 417];
     assert!(known.contains(&answer.status), "{}: {answer:?}", request.escape_ascii());
 }
 
 #[test]
-fn forty_thousand_hostile_requests_leave_it_as_it_was() {
+fn forty_thousand_hostile_requests_harm_nobody() {
     let seed = std::env::var("APPINFO_HOSTILE_SEED")
         .map_or(20_261_122, |seed| seed.parse().expect("APPINFO_HOSTILE_SEED is a number"));
     println!("APPINFO_HOSTILE_SEED={seed}");
@@ -193,5 +193,5 @@ fn forty_thousand_hostile_requests_leave_it_as_it_was() {
     let (sent, leaks) = (sent.into_inner(), leaks.into_inner());
     println!("{sent} requests in {:?}", start.elapsed());
     assert!(sent > 10_000, "a machine this slow proves little");
-    attacked.was_unharmed(leaks.into(), 8_000, 4);
+    attacked.was_unharmed(leaks.into(), 8_000);
 }

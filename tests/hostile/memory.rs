@@ -1,19 +1,19 @@
-//! Attacks that make the library hold more than a pod may, under the manifests' memory limit: the
-//! program begins anew, in time, and hardly anybody else notices.
+//! Attacks that make the library hold more than a pod may, under the manifests' memory limit: the server
+//! exceeds its own limits first and is restarted, and hardly anybody else notices.
 
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::getuid;
 use socket2::SockRef;
 
-use crate::attack::{self, Bystander, Holdings, Served, connect_from};
+use crate::attack::{self, Bystander, Served, connect_from};
 use crate::common::engines::{Container, Engine, Images};
 use crate::common::{self, DEADLINE, Start, eventually};
 
@@ -54,6 +54,15 @@ impl Cgroup {
         }
         let _ = fs::write(folder.join(swap), most_swap.to_string()); // Where there is swap at all.
         Some(Cgroup(folder))
+    }
+
+    /// How many processes in it the kernel has killed for want of memory.
+    fn oom_kills(&self) -> u64 {
+        let events = ["memory.events", "memory.oom_control"]
+            .map(|file| fs::read_to_string(self.0.join(file)));
+        let events = events.into_iter().find_map(Result::ok).expect("the kernel counts");
+        let mut kills = events.lines().filter_map(|line| line.strip_prefix("oom_kill "));
+        kills.next().expect("kills are counted").parse().expect("a number")
     }
 
     /// The static release binary, to be started in there.
@@ -164,44 +173,28 @@ const ATTACKS: [(&str, Attack); 10] = [
 ];
 
 #[test]
-fn no_client_takes_a_pod_down_and_hardly_anybody_notices_the_attack() {
-    // One for each: who has borne an attack may still hold what it has cost.
-    let all = [1, 8]
-        .into_iter()
-        .flat_map(|clients| ATTACKS.iter().map(move |(name, attack)| (name, attack, clients)));
-    let cgroups: Option<Vec<_>> = (0..2 * ATTACKS.len()).map(Cgroup::new).collect();
-    let Some(cgroups) = cgroups else { return };
-    thread::scope(|scope| {
-        for ((name, attack, clients), cgroup) in all.zip(&cgroups) {
-            let during = format!("{name} from {clients}");
-            let turn = attack::alone();
-            let mut appinfo = cgroup.start().spawn();
-            assert_eq!(appinfo.get("/healthz").status, 200);
-            let before = Holdings::of(&appinfo);
-            is_borne(&during, attack, clients, appinfo.address);
-            assert!(appinfo.is_alive(), "{during}");
-            println!("{during}: {:?}", appinfo.stderr.all());
-            drop(turn);
-            // Waiting for that disturbs no other attack.
-            scope.spawn(move || {
-                // What as many threads hold as it keeps when there is nothing to do.
-                before.come_back(&appinfo, 48, 10_000);
-                attack::is_unharmed(&mut appinfo, 5);
-            });
+fn attacks_leave_the_pod_alive_and_bystanders_served() {
+    for (number, (name, attack)) in ATTACKS.iter().enumerate() {
+        let Some(cgroup) = Cgroup::new(number) else { return };
+        let _turn = attack::alone();
+        let mut appinfo = cgroup.start().spawn();
+        assert_eq!(appinfo.get("/healthz").status, 200);
+        for clients in [1, 8] {
+            is_hardly_noticed(&format!("{name} from {clients}"), attack, clients, appinfo.address);
+            let kills = cgroup.oom_kills();
+            assert!(appinfo.is_alive() && kills == 0, "{name}: {kills} OOM kills");
         }
-    });
+        // Rust itself says a few words when memory is exhausted: at most fourteen times a second.
+        let log = appinfo.stderr.all();
+        let said: Vec<_> = log.iter().filter(|line| line.starts_with("appinfo")).collect();
+        println!("{name}: {} restarts, {said:?}", appinfo.restarts());
+        assert!(said.len() <= 4, "{said:?}");
+    }
 }
 
-/// Attacks the program, and sees to it that hardly anybody notices: three times at most, since a busy
-/// machine may hold up everybody once, but not each time.
-fn is_borne(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
-    let noticed = (0..3).map(|_| notices(during, attack, clients, address));
-    let noticed: Vec<_> = noticed.take_while(Result::is_err).collect();
-    assert!(noticed.len() < 3, "{noticed:?}");
-}
-
-/// Attacks the program; an error says what was noticed.
-fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> Result<(), String> {
+/// Attacks the program. None of a bystander's requests takes longer than [`PATIENCE`], and hardly any is lost:
+/// those that a crash of the server ends.
+fn is_hardly_noticed(during: &str, attack: &Attack, clients: u32, address: SocketAddr) {
     let start = Instant::now();
     let bystanders = [(); 2].map(|()| Bystander::of(address));
     thread::scope(|scope| {
@@ -214,60 +207,16 @@ fn notices(during: &str, attack: &Attack, clients: u32, address: SocketAddr) -> 
     println!("{during}, {took:?}: {served:?}");
     let requests: u32 = served.iter().map(|Served { requests, .. }| requests).sum();
     let lost: u32 = served.iter().map(|Served { lost, .. }| lost).sum();
-    let is_patient = served.iter().all(|served| served.longest <= PATIENCE);
-    let is_hardly_noticed = requests > 0 && lost <= 10.max(requests / 100) && is_patient;
-    is_hardly_noticed.then_some(()).ok_or_else(|| format!("{during}: {served:?}"))
+    // Eight attackers at loopback speed have as much of two processors as they can get.
+    let share = if clients == 1 { requests / 100 } else { requests / 20 };
+    assert!(requests > 0 && lost <= share.max(10), "{during}: {served:?}");
+    assert!(served.iter().all(|served| served.longest <= PATIENCE), "{during}: {served:?}");
 }
 
-/// As where a machine stands still for a moment, but for those who attack and those who accept.
+/// As a pod under the strictest policy: one container, the same supervisor in it all the time.
 #[test]
-fn neither_does_it_while_the_program_cannot_look_at_what_it_holds() {
-    if !common::have(&["chrt", "taskset"]) {
-        return;
-    }
-    let Some(cgroup) = Cgroup::new(2 * ATTACKS.len()) else { return };
-    let _turn = attack::alone();
-    let mut appinfo = cgroup.start().spawn();
-    appinfo.has_settled();
-    let tasks = appinfo.process().tasks().expect("/proc tells").filter_map(Result::ok);
-    let mut footprint = tasks.filter(|task| task.stat().is_ok_and(|it| it.comm == "footprint"));
-    let footprint = footprint.next().expect("that thread has this name").tid.to_string();
-    let status = appinfo.process().status().expect("/proc tells");
-    let cpu = status.cpus_allowed_list.expect("it has processors")[0].0.to_string();
-    common::run(Command::new("taskset").args(["-pc", &cpu, &footprint]));
-    let hog = format!("2 chrt -f 1 taskset -c {cpu} sh -c");
-    let mut hog = Command::new("timeout")
-        .args(hog.split(' '))
-        .arg("echo; while :; do :; done")
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("it starts");
-    let begun = hog.stdout.as_mut().expect("it is piped").read(&mut [0]);
-    let has_begun = begun.expect("it can be read") == 1;
-    if has_begun {
-        many(4_000, "GET / HTTP/3.0\r\n\r\n").run(appinfo.address, 0, 1);
-    }
-    let _ = hog.wait();
-    if !has_begun {
-        return common::skip("may not let a process run in real time");
-    }
-    assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
-    attack::is_unharmed(&mut appinfo, 5);
-}
-
-#[test]
-fn neither_does_it_in_a_container_of_docker() {
-    bears_all_in_a_container("docker");
-}
-
-#[test]
-fn neither_does_it_in_a_container_of_podman() {
-    bears_all_in_a_container("podman");
-}
-
-/// As a pod under the strictest policy: one container, the same process in it all the time.
-fn bears_all_in_a_container(engine: &'static str) {
-    let Some(engine) = Engine::of(engine) else { return };
+fn attacks_leave_a_container_alive() {
+    let Some(engine) = Engine::of("docker") else { return };
     // All the time: there may be a limit on the threads of that user in both engines together.
     let _turn = attack::alone();
     let images = Images::of(engine, "image baseline");
@@ -291,9 +240,10 @@ fn bears_all_in_a_container(engine: &'static str) {
             assert!(start.elapsed() < 2 * DEADLINE, "{name}: no attacker can connect");
             thread::sleep(Duration::from_millis(100));
         }
-        is_borne(&format!("{name} in a container of {}", engine.name()), attack, 8, address);
+        is_hardly_noticed(&format!("{name} in {}", engine.name()), attack, 8, address);
     }
     assert_eq!(eventually("it answers", answers).status, 200);
     let state = state();
     assert_eq!((&state["Running"], &state["Pid"]), (&true.into(), &pid), "{state}");
+    assert_eq!(state["OOMKilled"], false, "{state}");
 }

@@ -8,11 +8,10 @@ mod command_line;
 mod faults;
 mod http;
 mod labels;
-mod labels_parser;
 #[cfg(target_os = "linux")]
 mod outputs;
 #[cfg(target_os = "linux")]
-mod renewal;
-#[cfg(target_os = "linux")]
 mod scheduling;
 mod stopping;
+#[cfg(target_os = "linux")]
+mod supervisor;

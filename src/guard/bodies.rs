@@ -1,0 +1,116 @@
+//! Request bodies, which nothing here needs: they are ignored.
+//!
+//! tiny_http reads the rest of a body wherever its request is dropped, for as long as the client
+//! likes, into as much memory as was announced. So a request with an unread body is answered first,
+//! and then a thread of its own reads the rest, as nginx's "lingering close" does.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::{self, ManuallyDrop};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tiny_http::{Header, ReadWrite, Request, StatusCode};
+
+use crate::response::Response;
+
+/// How long a body is read at most, to be ignored.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The largest announced length of a body that is read, in bytes. Where it breaks off, the library
+/// allocates all that is missing.
+const MAX_BODY_BYTES: usize = 4 << 20;
+
+/// How many bodies are being drained.
+static DRAINING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the first header of that name contains this word. tiny_http looks at the first one alone, and
+/// here it matters what tiny_http is going to do.
+pub fn has_header(request: &Request, name: &'static str, word: &str) -> bool {
+    let first = request.headers().iter().find(|header| header.field.equiv(name));
+    first.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
+}
+
+/// Whether a body is still to be read from the connection. tiny_http has read it already if it is no
+/// longer than 1,024 bytes, unless the client waits for `100 Continue` or asks for an upgrade.
+pub fn is_unread(request: &Request) -> bool {
+    match request.body_length() {
+        Some(0) => false,
+        Some(length) => {
+            length > 1024
+                || has_header(request, "Expect", "")
+                || has_header(request, "Connection", "upgrade")
+        }
+        None => has_header(request, "Transfer-Encoding", ""),
+    }
+}
+
+/// Drops a request without a response. One with an unread body is leaked, since dropping it could block:
+/// a thread and two open files, until the server process ends.
+pub fn drop_unanswered(request: Request) {
+    if is_unread(&request) {
+        mem::forget(request);
+    } else {
+        drop(request.into_writer());
+    }
+}
+
+/// Sends a response to a request whose body is unread, then reads the body in a thread of its own. If too
+/// much was announced, the rest of the connection is leaked.
+///
+/// # Errors
+///
+/// The connection's.
+pub fn respond_first(request: Request, response: &Response, is_head: bool) -> io::Result<()> {
+    // With an upgrade the whole rest of the connection is the body, and the library allocates nothing.
+    let is_upgrade = has_header(&request, "Connection", "upgrade");
+    let announced = request.body_length().filter(|_| !is_upgrade).unwrap_or(0);
+    // Leaked unless it is taken out: also where no thread can be started.
+    let mut stream = ManuallyDrop::new(send_head(request, response));
+    let body = if is_head { b"" } else { response.body() };
+    let sent = stream.write_all(body).and_then(|()| stream.flush());
+    if announced <= MAX_BODY_BYTES {
+        DRAINING.fetch_add(1, Relaxed);
+        thread::spawn(move || {
+            drain(ManuallyDrop::into_inner(stream), announced);
+            DRAINING.fetch_sub(1, Relaxed);
+        });
+    }
+    sent
+}
+
+/// Whether a body is being drained.
+pub fn is_any_draining() -> bool {
+    DRAINING.load(Relaxed) > 0
+}
+
+/// Sends the head of a response while the body is unread. `Request::upgrade` is tiny_http's only way to
+/// do that without dropping the body. It would send neither `Connection: close` nor a length, so these
+/// follow behind a line end in the value of `Server` (CVE-2026-66753); it adds `Connection: upgrade` and
+/// `Upgrade`, which any response may have (RFC 9110, 7.8).
+fn send_head(request: Request, response: &Response) -> Box<dyn ReadWrite + Send> {
+    let headers = Header::from_bytes("Server", response.headers_from_server_value())
+        .expect("the headers of a response are ASCII");
+    let status = StatusCode(response.status);
+    let head = tiny_http::Response::new(status, vec![headers], io::empty(), None, None);
+    request.upgrade("HTTP/1.1", head)
+}
+
+/// Reads and ignores a body until it ends, the client goes away, or the time is over.
+fn drain(mut stream: Box<dyn ReadWrite + Send>, announced: usize) {
+    let start = Instant::now();
+    let mut missing = announced;
+    // On the heap: a thread's stack is small here.
+    let mut piece = vec![0; 4 << 10];
+    while start.elapsed() < DRAIN_TIMEOUT {
+        match stream.read(&mut piece) {
+            Ok(length @ 1..) => missing = missing.saturating_sub(length),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Ok(0) | Err(_) => return,
+        }
+    }
+    if missing > 0 {
+        // To drop it would be to read all the rest, for as long as it comes.
+        mem::forget(stream);
+    }
+}

@@ -1,0 +1,110 @@
+//! The server's requests to itself.
+//!
+//! tiny_http can leave a new connection to wait for a thread that another connection holds. A further
+//! request frees it: the thread that serves it takes the next connection from the queue. The same
+//! requests keep the library's `accept` from timing out, which would end it: the listening socket has the
+//! read timeout that its connections are to inherit.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tiny_http::Request;
+
+use crate::client;
+use crate::guard::panics;
+
+/// How long to wait for a connection before the next probe: a fifth of the time after which `accept`
+/// fails.
+const INTERVAL: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+
+/// The same while there are requests: a connection that is accepted at once is not noticed.
+const BUSY_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+
+/// How long after a connection to probe.
+const DELAY: Duration = Duration::from_millis(50);
+
+/// How soon to probe again while connections are found waiting: each probe frees one.
+const DELAY_AGAIN: Duration = Duration::from_millis(1);
+
+/// How long to wait for a response.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How the server reaches itself, and how it knows its own requests.
+pub struct SelfProbe {
+    address: SocketAddr,
+    /// A target with a number that nobody else knows. The port that a request comes from would not do:
+    /// the next to use it may be a client.
+    target: String,
+    /// Whether others have sent a request since the last probe.
+    is_busy: AtomicBool,
+}
+
+impl SelfProbe {
+    /// A probe of the server that listens there.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if that is no open socket.
+    pub fn new(listener: &TcpListener) -> io::Result<SelfProbe> {
+        let address = client::reachable(listener.local_addr()?);
+        let secret = RandomState::new().hash_one(address);
+        Ok(SelfProbe {
+            address,
+            target: format!("/healthz?{secret:x}"),
+            is_busy: AtomicBool::new(false),
+        })
+    }
+
+    /// Records a request, and returns whether it is one of the server's own, to be kept out of every log
+    /// and count.
+    pub fn recognize(&self, request: &Request) -> bool {
+        let is_own = request.url() == self.target;
+        if !is_own {
+            self.is_busy.store(true, Relaxed);
+        }
+        is_own
+    }
+
+    /// Starts to probe, in a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when the process may start no thread.
+    pub fn start(&'static self, listener: TcpListener) -> io::Result<()> {
+        let builder = thread::Builder::new().name("self-probe".to_owned());
+        builder.spawn(move || self.run(&listener)).map(drop)
+    }
+
+    fn run(&self, listener: &TcpListener) -> ! {
+        loop {
+            // At first for the connections that waited while the process started.
+            thread::sleep(DELAY);
+            while self.frees_a_connection() {
+                thread::sleep(DELAY_AGAIN);
+            }
+            let interval =
+                if self.is_busy.swap(false, Relaxed) { &BUSY_INTERVAL } else { &INTERVAL };
+            let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(interval));
+        }
+    }
+
+    /// Probes once, and tells whether others may wait: a new thread has served the probe, so all others were
+    /// held, and it went on to the next connection in the queue. If that was reset, it has ended.
+    fn frees_a_connection(&self) -> bool {
+        let (threads, resets) = (count_threads(), panics::count_resets());
+        let _ = client::get(self.address, &self.target, TIMEOUT);
+        count_threads() > threads || panics::count_resets() != resets
+    }
+}
+
+/// How many threads the process has, and 2; 0 where the system does not tell.
+fn count_threads() -> u64 {
+    fs::metadata("/proc/self/task").map_or(0, |folder| folder.nlink())
+}

@@ -1,0 +1,201 @@
+//! The supervisor: the first process. It holds the listening socket and restarts the server process
+//! when that ends, as nginx's master does with its workers. Connections wait in the socket's queue
+//! meanwhile; those that were open are lost.
+
+use std::env;
+use std::ffi::{CString, OsString};
+use std::io::{self, Error, ErrorKind};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal, kill};
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+
+use crate::guard::PANICKED;
+use crate::log;
+use crate::process::{limits, signals};
+
+/// How the supervisor tells the server what it is to know. It begins with the supervisor's process
+/// number, and names no Service's variable (`APPINFO_PORT` and such).
+const VARIABLE: &str = "APPINFO_SUPERVISOR";
+
+/// The exit status of a server that could not start, and has said why.
+pub const CANNOT_START: u8 = 3;
+
+/// The exit status of a server that could not accept connections any more.
+pub const CANNOT_ACCEPT: u8 = 4;
+
+/// The least time between two lines about restarts: an attack may cause several in a second.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long to wait before a restart, so that a server that always crashes does not keep a processor busy.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What a server starts with.
+pub struct Assignment {
+    pub listener: TcpListener,
+    /// `None` where no second process could be started.
+    pub supervisor: Option<Pid>,
+    /// How many servers have ended before this one.
+    pub restarts: u64,
+    /// For how long to drain, if a signal has come already.
+    pub drain: Option<Duration>,
+}
+
+/// The assignment of this process, if it was started by a supervisor.
+pub fn assignment() -> Option<Assignment> {
+    let told = env::var(VARIABLE).ok()?;
+    let mut words = told.split(' ');
+    let mut number = || words.next()?.parse::<u64>().ok();
+    let supervisor = Pid::from_raw(i32::try_from(number()?).ok()?)?;
+    let restarts = number()?;
+    let drain = number().map(Duration::from_millis);
+    // Whatever else has that variable in its environment was not started by a supervisor.
+    if rustix::process::getppid() != Some(supervisor) {
+        return None;
+    }
+    let listener = TcpListener::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+    listener.local_addr().ok()?;
+    Some(Assignment { listener, supervisor: Some(supervisor), restarts, drain })
+}
+
+/// Keeps a server running until it ends well or cannot start. A first signal is passed on to the server,
+/// which drains; a second one ends both at once, with 128 plus its number.
+///
+/// # Errors
+///
+/// The server's assignment, where no second process can be started: this one has to serve. (Always so on a
+/// Mac, where the kernel does not tell of a child's end while SIGCHLD is blocked.)
+pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignment> {
+    let mut supervisor = Supervisor { drain, end: None };
+    let mut last_line: Option<Instant> = None;
+    for restarts in 0.. {
+        let left = supervisor.end.map(|end| end.saturating_duration_since(Instant::now()));
+        let server = match spawn(&listener, restarts, left) {
+            Ok(server) => server,
+            Err(error) => {
+                if cfg!(target_os = "linux") {
+                    log::line(format_args!(
+                        "cannot start a server process ({error}): serving in this one, without limits"
+                    ));
+                }
+                return Err(Assignment { listener, supervisor: None, restarts, drain: left });
+            }
+        };
+        let status = supervisor.wait_for(server);
+        let has_drained = supervisor.end.is_some_and(|end| end <= Instant::now());
+        match status.exit_status() {
+            Some(0) => break,
+            Some(status) if status == i32::from(CANNOT_START) => return Ok(ExitCode::FAILURE),
+            _ if has_drained => break,
+            _ => {}
+        }
+        if last_line.is_none_or(|time| time.elapsed() >= LOG_INTERVAL) {
+            last_line = Some(Instant::now());
+            log::line(format_args!(
+                "the server process {}: restarting it, restart {} since the start",
+                describe(status),
+                restarts + 1
+            ));
+        }
+        thread::sleep(PAUSE);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a supervisor knows while it waits.
+struct Supervisor {
+    /// For how long a server is to drain after SIGTERM.
+    drain: Duration,
+    /// When it has to be over, once a signal has come.
+    end: Option<Instant>,
+}
+
+impl Supervisor {
+    /// Passes signals on until this server has ended, and returns how it did.
+    fn wait_for(&mut self, server: nix::unistd::Pid) -> WaitStatus {
+        let mut waited_for: SigSet = signals::stopping();
+        waited_for.add(Signal::SIGCHLD);
+        loop {
+            match waited_for.wait().expect("these signals exist") {
+                Signal::SIGCHLD => {
+                    let mut ended = None;
+                    // As PID 1 it is the parent of processes that others have left behind.
+                    while let Ok(Some((child, status))) = rustix::process::wait(WaitOptions::NOHANG)
+                    {
+                        if child.as_raw_nonzero().get() == server.as_raw() {
+                            ended = Some(status);
+                        }
+                    }
+                    if let Some(status) = ended {
+                        return status;
+                    }
+                }
+                // The server dies with this process.
+                signal if self.end.is_some() => process::exit(128 + signal as i32),
+                signal => {
+                    let drain = signals::drain_after(signal, self.drain);
+                    self.end = Some(Instant::now() + drain);
+                    let _ = kill(server, signal);
+                }
+            }
+        }
+    }
+}
+
+/// How a server ended, as a part of a sentence.
+fn describe(status: WaitStatus) -> String {
+    if let Some(signal) = status.terminating_signal() {
+        let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
+        return format!("was ended by {name}");
+    }
+    match status.exit_status().and_then(|status| u8::try_from(status).ok()) {
+        Some(CANNOT_ACCEPT) => "could accept no more connections".to_owned(),
+        Some(PANICKED) => "could start no more threads, or panicked".to_owned(),
+        status => format!("ended with status {}", status.unwrap_or_default()),
+    }
+}
+
+/// Starts this program once more, as a server. Not by std's `Command`, which unblocks all signals in
+/// the child: one that came in its first moments would kill it.
+fn spawn(
+    listener: &TcpListener,
+    restarts: u64,
+    drain: Option<Duration>,
+) -> Result<nix::unistd::Pid, Error> {
+    let arguments = env::args_os().map(c_string).collect::<Result<Vec<_>, _>>()?;
+    let is_ours = |name: &OsString| name == VARIABLE || name == "RUST_MIN_STACK";
+    let drain = drain.map_or("-".to_owned(), |drain| drain.as_millis().to_string());
+    let mut environment = vec![
+        c_string(format!("{VARIABLE}={} {restarts} {drain}", process::id()))?,
+        // Of the threads that tiny_http starts, std reads it from there.
+        c_string(format!("RUST_MIN_STACK={}", limits::STACK_BYTES))?,
+    ];
+    for (mut name, value) in env::vars_os().filter(|(name, _)| !is_ours(name)) {
+        name.push("=");
+        name.push(value);
+        environment.push(c_string(name)?);
+    }
+    if !cfg!(target_os = "linux") {
+        return Err(ErrorKind::Unsupported.into());
+    }
+    let mut files = PosixSpawnFileActions::init()?;
+    files.add_dup2(listener.as_raw_fd(), 0)?;
+    // A process group of its own: Ctrl+C reaches the terminal's whole foreground group, and the server
+    // would be signaled twice.
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP)?;
+    // Also where the file has been replaced meanwhile.
+    let program = c"/proc/self/exe";
+    Ok(posix_spawn(program, &files, &attributes, &arguments, &environment)?)
+}
+
+/// Text as the system takes it.
+fn c_string(text: impl Into<OsString>) -> Result<CString, Error> {
+    Ok(CString::new(text.into().into_vec())?)
+}
