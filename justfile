@@ -16,6 +16,7 @@ ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" 
 # The program's variants, each in an image of its own; the first one's tag is 1.
 variants := "baseline broken namespace"
 tags := shell("set -- $1; seq -s ' ' $#", variants)
+version := shell("sed -n 's/^version = \"\\(.*\\)\".*/\\1/p' Cargo.toml")
 
 # This program once more, told the same, for a recipe that needs another one midway.
 just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
@@ -174,40 +175,25 @@ push registry:
             "daemon running, and neither answers." >&2
         exit 1
     fi
-    # Plain HTTP on this machine only, as docker has it.
-    case $registry in
-        localhost | localhost[:/]* | 127.* | "[::1]"*) tls_verify=false ;;
-        *) tls_verify=true ;;
-    esac
+    tls_verify=$({{ just }} tls-verify "$registry")
+    annotations=()
     if [ "$engine" = docker ]; then
         {{ just }} ARCH=amd64 build
         {{ just }} ARCH=arm64 build
+        while IFS= read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
+    else
+        trap {{ quote(just + " forget-indexes") }} EXIT
     fi
-    # What was made here for the push alone goes with it, also when it fails.
-    forget() {
-        for tag in {{ tags }}; do
-            podman manifest rm "localhost/appinfo-all:$tag"
-            podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
-        done >/dev/null 2>&1 || true
-    }
-    if [ "$engine" = podman ]; then trap forget EXIT; fi
     for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
         if [ "$engine" = docker ]; then
             {{ just }} from-containerfile "$variant" \
                 env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 \
-                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image"
+                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
         else
-            list=localhost/appinfo-all:$tag
-            podman manifest rm "$list" >/dev/null 2>&1 || true
-            podman manifest create "$list" >/dev/null
-            for arch in amd64 arm64; do
-                one=localhost/appinfo-$arch
-                {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$variant"
-                podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
-            done
-            podman manifest push --all --tls-verify=$tls_verify "$list" "docker://$image"
+            {{ just }} index "$variant"
+            podman manifest push --all --tls-verify="$tls_verify" "localhost/appinfo-all:$tag" "docker://$image"
         fi
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
@@ -290,6 +276,139 @@ e2e context:
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
         the_tutorial_runs_on_the_cluster_that_is_named
 
+# Build what a release carries, into target/dist: `just dist`, `just dist registry.example.com/owner`
+[group("release")]
+[no-exit-message]
+dist registry="":
+    #!/usr/bin/env bash
+    set -euo pipefail
+    umask 022
+    registry=${1%/}
+    tar=$(command -v gtar || command -v tar)
+    if ! command -v cargo >/dev/null; then
+        echo "just dist: the list of crates needs cargo, and there is none (https://rustup.rs)." >&2
+        exit 1
+    fi
+    if ! "$tar" --version | grep -q GNU; then
+        echo "just dist: reproducible archives need GNU tar, and $tar is another one (macOS: brew install gnu-tar)." >&2
+        exit 1
+    fi
+    # The commit's time, whenever this runs. https://reproducible-builds.org/docs/source-date-epoch/
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+    export SOURCE_DATE_EPOCH LC_ALL=C
+    dist=target/dist
+    rm -rf "$dist"
+    mkdir -p "$dist"
+
+    pack() {
+        {{ just }} ARCH="$1" build
+        local name=appinfo-{{ version }}-$2
+        mkdir "$dist/$name"
+        cp "target/image/$1/appinfo" LICENSE README.md "$dist/$name"
+        "$tar" --create --directory "$dist" --format ustar --sort name --mtime "@$SOURCE_DATE_EPOCH" \
+            --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$name" | gzip -9 -n >"$dist/$name.tar.gz"
+        rm -r "${dist:?}/$name"
+    }
+    pack amd64 x86_64-unknown-linux-musl
+    pack arm64 aarch64-unknown-linux-musl
+
+    for file in manifests/*.yaml manifests/canary/*.yaml; do
+        name=${file#manifests/}
+        cp "$file" "$dist/${name//\//-}"
+    done
+    for file in manifests/monitoring/*.yaml; do
+        echo ---
+        cat "$file"
+    done >"$dist/monitoring.yaml"
+    if [ -n "$registry" ]; then
+        for file in "$dist"/*.yaml; do
+            sed "s|image: .*/appinfo:|image: $registry/appinfo:|" "$file" >"$file.new"
+            mv "$file.new" "$file"
+        done
+    fi
+
+    cyclonedx=0.5.9
+    if [ "$(cargo-cyclonedx cyclonedx --version 2>/dev/null)" != "cargo-cyclonedx-cyclonedx $cyclonedx" ]; then
+        CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --locked --root target/tools "cargo-cyclonedx@$cyclonedx"
+        PATH=$PWD/target/tools/bin:$PATH
+    fi
+    # The crates in the binary, the same for both targets. cargo-cyclonedx writes beside Cargo.toml, and
+    # tells where that is.
+    sbom=appinfo-{{ version }}.cdx
+    cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-musl \
+        --override-filename "$sbom"
+    sed 's|path+file://[^"#]*#||; s|?download_url=file://\.||' "$sbom.json" >"$dist/$sbom.json"
+    rm "$sbom.json"
+
+    sums=sha256sum
+    command -v sha256sum >/dev/null || sums="shasum --algorithm 256"
+    (cd "$dist" && files=(*) && $sums "${files[@]}" >SHA256SUMS)
+    ls -l "$dist"
+
+# Push a release's images: each variant's index as appinfo:VERSION-VARIANT, which no other may be yet, and as appinfo:1 and so on
+[group("release")]
+[no-exit-message]
+release registry:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    registry=${1%/}
+    for program in podman skopeo; do
+        if ! command -v "$program" >/dev/null; then
+            echo "just release: needs podman and skopeo, and there is no $program." >&2
+            exit 1
+        fi
+    done
+    tls_verify=$({{ just }} tls-verify "$registry")
+    indexes=target/indexes
+    rm -rf "$indexes"
+    mkdir -p "$indexes"
+    trap {{ quote(just + " forget-indexes") }} EXIT
+    annotations=$({{ just }} metadata | sed 's/\([^=]*\)=\(.*\)/"\1":"\2"/' | paste -s -d , -)
+    digest() { sha256sum "$@" | cut -d ' ' -f 1; }
+    digests=()
+    # What can be refused is refused before anything is pushed.
+    for variant in {{ variants }}; do
+        {{ just }} index "$variant"
+        index=$indexes/$variant
+        podman manifest push --quiet --all --format oci "localhost/appinfo-all:$({{ just }} tag "$variant")" "dir:$index"
+        # Here, since podman annotates indexes only from version 5 on. It says the same again.
+        { printf '{"annotations":{%s},' "$annotations"; tail -c +2 "$index/manifest.json"; } >"$index/annotated"
+        mv "$index/annotated" "$index/manifest.json"
+        digests+=("\"$variant\":\"sha256:$(digest "$index/manifest.json")\"")
+        tag={{ version }}-$variant
+        if skopeo inspect --raw --tls-verify="$tls_verify" "docker://$registry/appinfo:$tag" >"$indexes/there" 2>/dev/null &&
+            [ "$(digest <"$indexes/there")" != "$(digest <"$index/manifest.json")" ]; then
+            echo "just release: $registry/appinfo:$tag is another image already: a version's images stay as" \
+                "they are. Release a new version." >&2
+            exit 1
+        fi
+    done
+    for variant in {{ variants }}; do
+        for tag in "{{ version }}-$variant" "$({{ just }} tag "$variant")"; do
+            skopeo copy --quiet --all --dest-tls-verify="$tls_verify" "dir:$indexes/$variant" "docker://$registry/appinfo:$tag"
+            echo "$registry/appinfo:$tag is $variant for linux/amd64 and linux/arm64"
+        done
+    done
+    # For what signs them.
+    (IFS=,; echo "{${digests[*]}}") >"$indexes/digests.json"
+
+# Print a release's notes, the CHANGELOG's section, if the tag is the version's: `just notes v1.2.3`
+[group("release")]
+[no-exit-message]
+notes tag:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ "$1" != "v{{ version }}" ]; then
+        echo "just notes: the tag is \"$1\", but the version in Cargo.toml asks for \"v{{ version }}\"." >&2
+        exit 1
+    fi
+    notes=$(awk '/^## / {on = $2 == "{{ version }}"; next} on' CHANGELOG.md)
+    if [ -z "$notes" ]; then
+        echo "just notes: CHANGELOG.md needs a section \"## {{ version }} – DATE\" that says what is new, and has none." >&2
+        exit 1
+    fi
+    sed '/./,$!d' <<<"$notes"
+
 # The container engine that the recipes use.
 [no-exit-message]
 [private]
@@ -327,6 +446,42 @@ tag variant:
         "{{ replace_regex(replace(variants, " ", ", "), ", ([^,]*)$", " or $1") }}." >&2
     exit 1
 
+# Makes a variant's index with podman: localhost/appinfo-all, the images for both architectures in one.
+[no-exit-message]
+[private]
+index variant:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    tag=$({{ just }} tag "$1")
+    list=localhost/appinfo-all:$tag
+    podman manifest rm "$list" >/dev/null 2>&1 || true
+    podman manifest create "$list" >/dev/null
+    for arch in amd64 arm64; do
+        one=localhost/appinfo-$arch
+        {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$1"
+        podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
+    done
+    # An index itself, and not only the images in it, can be annotated from podman 5 on.
+    if podman manifest annotate --help | grep -q -e ' --index '; then
+        annotations=()
+        while IFS= read -r line; do annotations+=(--annotation "$line"); done < <({{ just }} metadata)
+        podman manifest annotate --index "${annotations[@]}" "$list" >/dev/null
+    fi
+
+# Removes what `index` has made.
+[private]
+forget-indexes:
+    #!/usr/bin/env bash
+    for tag in {{ tags }}; do
+        podman manifest rm "localhost/appinfo-all:$tag"
+        podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
+    done >/dev/null 2>&1 || true
+
+# Whether a registry has to speak TLS: all but those on this machine, as docker has it.
+[private]
+tls-verify registry:
+    @case "$1" in localhost | localhost[:/]* | 127.* | "[::1]"*) echo false ;; *) echo true ;; esac
+
 # Runs a build command of docker or podman, with the arguments that every one needs added.
 [no-exit-message]
 [private]
@@ -335,7 +490,30 @@ from-containerfile variant *command:
     set -euo pipefail
     variant=$1
     shift
-    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-    revision=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
-    "$@" --build-arg "VARIANT=$variant" --build-arg "VERSION=$version" \
-        --build-arg "REVISION=$revision" --file Containerfile target/image
+    labels=()
+    while IFS= read -r line; do labels+=(--label "$line"); done < <({{ just }} metadata)
+    "$@" "${labels[@]}" --build-arg "VARIANT=$variant" --file Containerfile target/image
+
+# What images say of themselves, a line each, for their labels and for the annotations of an index.
+# https://github.com/opencontainers/image-spec/blob/main/annotations.md
+[private]
+metadata:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    say() { printf 'org.opencontainers.image.%s=%s\n' "$@"; }
+    package() { sed -n "/^$1 = /{s/.* = \"\(.*\)\".*/\1/p;q;}" Cargo.toml; }
+    say title "$(package name)"
+    say description "$(package description)"
+    say version {{ quote(version) }}
+    say licenses "$(package license)"
+    say revision "$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)"
+    # The repository's page, as a browser opens it. Never with the name and the password that a remote may have.
+    remote=$(git remote get-url origin 2>/dev/null || true)
+    page=$(sed -En -e 's#^(https?://)([^/@]*@)?#\1#p;t' \
+        -e 's#^(ssh://)?[^/@]+@([^/:]+)(:[0-9]+/|[:/])(.+)#https://\2/\4#p' <<<"$remote")
+    page=${page%/} page=${page%.git}
+    if [ -n "$page" ]; then
+        say source "$page"
+        say url "$page"
+        say documentation "$page#readme"
+    fi
