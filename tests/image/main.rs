@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dist;
 mod images;
 mod programs;
 mod push;

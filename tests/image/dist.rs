@@ -1,0 +1,198 @@
+//! `just dist`: the files of a release.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
+
+use crate::common::{Folder, Start, have, repository, run, skip};
+use crate::programs::{EMULATORS, runnable};
+use serde_json::Value;
+
+/// What the archives are for.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+/// Every file in a folder with its bytes.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries =
+        folder.read_dir().expect("there is a folder").map(|entry| entry.expect("it can be read"));
+    let file = |entry: std::fs::DirEntry| {
+        let name = entry.file_name().into_string().expect("it is UTF-8");
+        (name, std::fs::read(entry.path()).expect("a file can be read"))
+    };
+    entries.map(file).collect()
+}
+
+/// The objects in a file of manifests.
+fn objects(yaml: &[u8]) -> Vec<Value> {
+    let yaml = str::from_utf8(yaml).expect("it is UTF-8");
+    serde_saphyr::from_multiple(yaml).expect("it is YAML")
+}
+
+/// In fresh clones, in folders of names that differ in length, with another `umask`, time zone and
+/// language.
+#[test]
+#[ignore = "compiles everything twice, for two architectures"]
+fn two_clones_make_the_same_files_of_a_release() {
+    if !have(&["just", "git", "python3"]) || !have(&EMULATORS) {
+        return;
+    }
+    if !repository().join(".git").exists() {
+        return skip("needs the git repository");
+    }
+    let folder = Folder::new();
+    let dist = |name: &str, environment: &str| {
+        let clone = folder.path().join(name);
+        run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(&clone));
+        let script = format!("{environment}; just dist registry.example/team/");
+        run(Command::new("sh").args(["-ec", &script]).current_dir(&clone));
+        clone.join("target/dist")
+    };
+    let first = dist("one", "umask 022");
+    let second =
+        dist("another folder/of a longer name", "umask 077; export TZ=Asia/Tokyo LANG=de_DE.UTF-8");
+    let made = files(&first);
+    let others = files(&second);
+    assert_eq!(Vec::from_iter(made.keys()), Vec::from_iter(others.keys()));
+    for (name, bytes) in &made {
+        assert!(*bytes == others[name], "{name} differs");
+    }
+
+    let version = env!("CARGO_PKG_VERSION");
+    let sums = run(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&first));
+    assert_eq!(sums.lines().count(), made.len() - 1, "each file but the sums themselves: {sums}");
+    for target in TARGETS {
+        archive_holds_the_program(&first, &format!("appinfo-{version}-{target}"));
+    }
+    manifests_name_the_registry(&made);
+    sbom_lists_the_crates(&first.join(format!("appinfo-{version}.cdx.json")));
+}
+
+fn archive_holds_the_program(dist: &Path, name: &str) {
+    let archive = dist.join(format!("{name}.tar.gz"));
+    let mut tar = Command::new("tar");
+    let listed = run(tar.args(["--numeric-owner", "-tvzf"]).arg(&archive));
+    let entries: Vec<_> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    let seen: Vec<_> =
+        entries.iter().map(|entry: &Vec<_>| [entry[0], entry[1], entry[5]]).collect();
+    let [top, readme, licence, program] =
+        ["/", "/README.md", "/LICENSE", "/appinfo"].map(|file| format!("{name}{file}"));
+    assert_eq!(
+        seen,
+        [
+            ["drwxr-xr-x", "0/0", &top],
+            ["-rw-r--r--", "0/0", &licence],
+            ["-rw-r--r--", "0/0", &readme],
+            ["-rwxr-xr-x", "0/0", &program],
+        ]
+    );
+    let unpacked = Folder::new();
+    run(Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(unpacked.path()));
+    let program = unpacked.path().join(program);
+    let said = Start::of(&runnable(name, &program)).args("--version").output().stdout;
+    assert_eq!(String::from_utf8_lossy(&said), format!("appinfo {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Each manifest is a file, the monitoring's objects are one, and every image of ours is in the registry.
+fn manifests_name_the_registry(made: &BTreeMap<String, Vec<u8>>) {
+    let manifests: BTreeMap<_, _> =
+        made.iter().filter(|(name, _)| name.ends_with(".yaml")).collect();
+    let names: Vec<_> = manifests.keys().map(|name| name.as_str()).collect();
+    let expected = [
+        "appinfo-service.yaml",
+        "appinfo.yaml",
+        "canary-broken.yaml",
+        "canary-fixed.yaml",
+        "monitoring.yaml",
+    ];
+    assert_eq!(names, expected);
+    let source = |file: &str| std::fs::read(repository().join("manifests").join(file)).expect(file);
+    for (file, release) in
+        [("canary/broken.yaml", "canary-broken.yaml"), ("appinfo.yaml", "appinfo.yaml")]
+    {
+        let source = String::from_utf8(source(file)).expect("it is UTF-8");
+        let moved = source.replace("image: localhost/", "image: registry.example/team/");
+        assert!(moved != source && moved.as_bytes() == made[release], "{release}");
+    }
+    let monitoring: Vec<_> = repository()
+        .join("manifests/monitoring")
+        .read_dir()
+        .expect("it is there")
+        .map(|entry| entry.expect("it can be read").path())
+        .filter(|path| path.extension() == Some("yaml".as_ref()))
+        .collect();
+    let mut monitoring: Vec<_> =
+        monitoring.iter().flat_map(|path| objects(&std::fs::read(path).expect("a file"))).collect();
+    let mut together = objects(&made["monitoring.yaml"]);
+    for objects in [&mut monitoring, &mut together] {
+        objects.sort_by_key(Value::to_string);
+    }
+    assert_eq!(together, monitoring);
+}
+
+/// Whether the published schema of CycloneDX accepts a file; and what it says.
+fn is_valid(sbom: &Path) -> (bool, String) {
+    let validate = "import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read()))";
+    let output =
+        Command::new("python3").args(["-c", validate]).arg(sbom).output().expect("it runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// It is valid, and has the crates of both binaries, with their checksums and licences.
+fn sbom_lists_the_crates(sbom: &Path) {
+    let text = std::fs::read_to_string(sbom).expect("it is UTF-8");
+    assert!(!text.contains("file://"), "it names a folder of this machine: {text}");
+    let library = Command::new("python3").args(["-c", "import cyclonedx.validation.json"]).output();
+    if library.is_ok_and(|python| python.status.success()) {
+        let (valid, said) = is_valid(sbom);
+        assert!(valid, "{said}");
+        let spoilt = sbom.with_extension("spoilt");
+        std::fs::write(&spoilt, text.replace("SHA-256", "SHA-257")).expect("it can be written");
+        assert!(!is_valid(&spoilt).0, "the schema finds a wrong word");
+    } else {
+        skip("needs the Python package cyclonedx-python-lib[json-validation]");
+    }
+
+    let told: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(
+        told["metadata"]["component"]["purl"],
+        format!("pkg:cargo/appinfo@{}", env!("CARGO_PKG_VERSION"))
+    );
+    let components = told["components"].as_array().expect("a list");
+    let listed: BTreeSet<_> = components
+        .iter()
+        .map(|it| {
+            assert!(
+                it["hashes"][0]["content"].is_string() && it["licenses"][0].is_object(),
+                "{it}"
+            );
+            it["purl"].as_str().expect("a text").to_owned()
+        })
+        .collect();
+    for target in TARGETS {
+        let mut tree = Command::new(env!("CARGO"));
+        tree.args([
+            "tree",
+            "--locked",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ]);
+        let tree = run(tree.args(["--target", target]).current_dir(repository()));
+        let crates: BTreeSet<_> = tree
+            .lines()
+            .filter_map(|line| {
+                let (name, rest) = line.split_once(" v").expect("a crate and its version");
+                let version = rest.split(' ').next().expect("a version");
+                (name != "appinfo").then(|| format!("pkg:cargo/{name}@{version}"))
+            })
+            .collect();
+        assert_eq!(listed, crates, "{target}");
+    }
+    assert!(listed.contains("pkg:cargo/tiny_http@0.12.0"), "{listed:?}");
+}
