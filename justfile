@@ -176,6 +176,7 @@ push registry:
         exit 1
     fi
     tls_verify=$({{ just }} tls-verify "$registry")
+    # On the index; the images in it have them as labels. podman can do so from its version 5 on.
     annotations=()
     if [ "$engine" = docker ]; then
         {{ just }} ARCH=amd64 build
@@ -183,6 +184,9 @@ push registry:
         while IFS= read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
     else
         trap {{ quote(just + " forget-indexes") }} EXIT
+        if podman manifest annotate --help | grep -q -e ' --index '; then
+            while IFS= read -r line; do annotations+=(--annotation "$line"); done < <({{ just }} metadata)
+        fi
     fi
     for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
@@ -193,7 +197,9 @@ push registry:
                 docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
         else
             {{ just }} index "$variant"
-            podman manifest push --all --tls-verify="$tls_verify" "localhost/appinfo-all:$tag" "docker://$image"
+            list=localhost/appinfo-all:$tag
+            [ ${#annotations[@]} = 0 ] || podman manifest annotate --index "${annotations[@]}" "$list" >/dev/null
+            podman manifest push --all --tls-verify="$tls_verify" "$list" "docker://$image"
         fi
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
@@ -334,7 +340,7 @@ dist registry="":
     fi
     # The crates in the binary, the same for both targets. cargo-cyclonedx writes beside Cargo.toml, and
     # tells where that is.
-    sbom=appinfo-{{ version }}.cdx
+    sbom=appinfo.cdx
     cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-musl \
         --override-filename "$sbom"
     sed 's|path+file://[^"#]*#||; s|?download_url=file://\.||' "$sbom.json" >"$dist/$sbom.json"
@@ -345,7 +351,7 @@ dist registry="":
     (cd "$dist" && files=(*) && $sums "${files[@]}" >SHA256SUMS)
     ls -l "$dist"
 
-# Push a release's images: each variant's index as appinfo:VERSION-VARIANT, which no other may be yet, and as appinfo:1 and so on
+# Push a release's images as REGISTRY/appinfo:VERSION-baseline and so on, for good, and as appinfo:1 and so on
 [group("release")]
 [no-exit-message]
 release registry:
@@ -370,8 +376,10 @@ release registry:
     for variant in {{ variants }}; do
         {{ just }} index "$variant"
         index=$indexes/$variant
-        podman manifest push --quiet --all --format oci "localhost/appinfo-all:$({{ just }} tag "$variant")" "dir:$index"
-        # Here, since podman annotates indexes only from version 5 on. It says the same again.
+        podman manifest push --quiet --all --format oci "localhost/appinfo-all:$({{ just }} tag "$variant")" "dir:$index.plain"
+        # Compressed here already, and annotated here, as podman does only from its version 5 on: what
+        # is pushed then has the digest that is known before.
+        skopeo copy --quiet --all --dest-compress "dir:$index.plain" "dir:$index"
         { printf '{"annotations":{%s},' "$annotations"; tail -c +2 "$index/manifest.json"; } >"$index/annotated"
         mv "$index/annotated" "$index/manifest.json"
         digests+=("\"$variant\":\"sha256:$(digest "$index/manifest.json")\"")
@@ -385,7 +393,7 @@ release registry:
     done
     for variant in {{ variants }}; do
         for tag in "{{ version }}-$variant" "$({{ just }} tag "$variant")"; do
-            skopeo copy --quiet --all --dest-tls-verify="$tls_verify" "dir:$indexes/$variant" "docker://$registry/appinfo:$tag"
+            skopeo copy --quiet --all --preserve-digests --dest-tls-verify="$tls_verify" "dir:$indexes/$variant" "docker://$registry/appinfo:$tag"
             echo "$registry/appinfo:$tag is $variant for linux/amd64 and linux/arm64"
         done
     done
@@ -461,12 +469,6 @@ index variant:
         {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$1"
         podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
     done
-    # An index itself, and not only the images in it, can be annotated from podman 5 on.
-    if podman manifest annotate --help | grep -q -e ' --index '; then
-        annotations=()
-        while IFS= read -r line; do annotations+=(--annotation "$line"); done < <({{ just }} metadata)
-        podman manifest annotate --index "${annotations[@]}" "$list" >/dev/null
-    fi
 
 # Removes what `index` has made.
 [private]

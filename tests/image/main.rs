@@ -9,5 +9,6 @@ mod images;
 mod programs;
 mod push;
 mod recipes;
+mod release;
 mod reproducible;
 mod variants;
