@@ -167,7 +167,9 @@ fn image_takes_the_variant_the_name_and_the_engine_as_people_type_them() {
         let ran = workshop.just(line);
         let both = [ran.calls_of("docker build "), ran.calls_of("podman build ")].concat();
         let [build] = both[..] else { panic!("{line} builds one image: {ran:#?}") };
-        has_words(build, &format!("{engine} {words} VERSION=0.1.0 REVISION=0123456789abcdef"));
+        let version = concat!("org.opencontainers.image.version=", env!("CARGO_PKG_VERSION"));
+        let revision = "org.opencontainers.image.revision=0123456789abcdef";
+        has_words(build, &format!("{engine} {words} {version} {revision}"));
     }
 }
 
@@ -189,6 +191,8 @@ fn what_cannot_work_is_refused_in_a_sentence_before_anything_is_built() {
         ("ENGINES= just push registry.example", no_podman_nor_buildx),
         ("ENGINES=docker just push registry.example", no_podman_nor_buildx),
         ("just push", "just push registry"),
+        ("just release", "just release registry"),
+        ("rm programs/skopeo; just release registry.example", "needs podman and skopeo, and there is no skopeo"),
         ("ENGINE=podman just load docker-desktop", not_podman),
         ("ENGINE=podman just load orbstack", not_podman),
         ("ENGINE=podman just load rancher-desktop", not_podman),
@@ -315,8 +319,9 @@ fn push_with_buildx_builds_both_architectures_at_once() {
     let Some(workshop) = Workshop::new() else { return };
     let ran = workshop.just("ENGINES=docker BUILDX=1 just push registry.example/team/");
     ran.builds_all("docker buildx build ", "registry.example/team/appinfo");
+    let title = "org.opencontainers.image.title=appinfo";
     for build in ran.calls_of("docker buildx build ") {
-        has_words(build, "--push linux/amd64,linux/arm64");
+        has_words(build, &format!("--push linux/amd64,linux/arm64 {title} index:{title}"));
     }
     for (arch, target) in
         [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")]
