@@ -93,7 +93,7 @@ build:
             echo "just build: there is no cargo either (https://rustup.rs)." >&2
             exit 1
         fi
-        version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+        version=$(sed -n 's/^channel = "\(.*\)".*/\1/p' rust-toolchain.toml)
         image=docker.io/library/rust:$version-slim
         echo "just build: there is no cargo here, so $engine compiles, in $image" >&2
         mkdir -p "${binary%/*}"
@@ -220,45 +220,64 @@ load context="":
         exit 1
     fi
     engine=$({{ just }} engine)
+    case $engine in
+        docker) save=(docker save --output) ;;
+        # Without that flag podman takes the second and the third name for more tags of the first.
+        podman) save=(podman save --quiet --multi-image-archive --output) ;;
+    esac
+    images=()
+    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
+    # An archive, because these programs find docker's images by name, but not podman's.
     archive=target/images.tar
-    case $context in
-        kind-*) load=(kind load image-archive "$archive" --name "${context#kind-}") ;;
-        minikube) load=(minikube --profile "$context" image load "$archive") ;;
-        k3d-*) load=(k3d image import "$archive" --cluster "${context#k3d-}") ;;
-        # Their nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
-        # dockerd (moby) as its container engine, Colima's with its default runtime.)
-        docker-desktop | orbstack | rancher-desktop | colima | colima-*)
-            if [ "$engine" != docker ]; then
-                echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
-                    "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
-                    "there? Then choose docker, or dockerd, in its settings.)" >&2
-                exit 1
+    read -r kind name <<<"$({{ just }} cluster "$context")"
+    case $kind in
+        kind) load=(kind load image-archive "$archive" --name "$name") ;;
+        k3d) load=(k3d image import "$archive" --cluster "$name") ;;
+        minikube) load=(minikube --profile "$name" image load "$archive") ;;
+        docker) load=() ;;
+        # It has docker's images if both keep them in containerd. https://docs.docker.com/desktop/features/containerd/
+        desktop-kind)
+            load=()
+            if ! docker info --format '{{{{ .DriverStatus }}' 2>/dev/null | grep -q containerd; then
+                on_nodes="for node in \$(kubectl get nodes --output jsonpath='{.items[*].metadata.name}'); do"
+                on_nodes+=" docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
             fi
-            {{ just }} images
-            echo "The cluster of \"$context\" takes its images from docker: nothing to load."
-            exit
             ;;
+        k3s) on_nodes="sudo k3s ctr images import appinfo.tar # on every node" ;;
+        microk8s) on_nodes="microk8s ctr image import appinfo.tar # on every node" ;;
         *)
-            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop," \
-                "OrbStack, Rancher Desktop and Colima, but the context is \"$context\": push the images to a registry that its nodes" \
-                "can reach (just push REGISTRY) and point the manifests there." >&2
+            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop, OrbStack," \
+                "Rancher Desktop and Colima, but \"$context\" is none of them: push the images to a registry" \
+                "that its nodes can reach (just push REGISTRY) and point the manifests there." >&2
             exit 1
             ;;
     esac
+    if [ -n "${on_nodes-}" ]; then
+        echo "just load: cannot load images into \"$context\" from here. Once \`just images\` has built them," \
+            "two lines do it:" >&2
+        printf '%s\n' "${save[*]} appinfo.tar ${images[*]}" "$on_nodes" >&2
+        exit 1
+    fi
+    if [ ${#load[@]} = 0 ]; then
+        # Its nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
+        # dockerd (moby) as its container engine, Colima's with its default runtime.)
+        if [ "$engine" != docker ]; then
+            echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
+                "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
+                "there? Then choose docker, or dockerd, in its settings.)" >&2
+            exit 1
+        fi
+        {{ just }} images
+        echo "The cluster of \"$context\" takes its images from docker: nothing to load."
+        exit
+    fi
     if ! command -v "${load[0]}" >/dev/null; then
-        echo "just load: the context \"$context\" is one of ${load[0]}, which is not installed here." >&2
+        echo "just load: the cluster of \"$context\" is one of ${load[0]}, which is not installed here." >&2
         exit 1
     fi
     {{ just }} images
-    # An archive, because these programs find docker's images by name, but not podman's.
-    images=()
-    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
     rm -f "$archive"
-    case $engine in
-        docker) docker save --output "$archive" "${images[@]}" ;;
-        # Without that flag podman takes the second and the third name for more tags of the first.
-        podman) podman save --quiet --multi-image-archive --output "$archive" "${images[@]}" ;;
-    esac
+    "${save[@]}" "$archive" "${images[@]}"
     "${load[@]}"
     rm -f "$archive"
     echo "Loaded ${images[*]} into the cluster of \"$context\"."
@@ -273,10 +292,8 @@ e2e context:
         echo "just e2e: the test that plays the tutorial needs cargo (https://rustup.rs)." >&2
         exit 1
     fi
-    case $1 in
-        kind-* | minikube | k3d-* | docker-desktop | orbstack | rancher-desktop | colima | colima-*)
-            {{ just }} load "$1"
-            ;;
+    case $({{ just }} cluster "$1") in
+        kind\ * | k3d\ * | minikube\ * | docker) {{ just }} load "$1" ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
@@ -416,6 +433,31 @@ notes tag:
         exit 1
     fi
     sed '/./,$!d' <<<"$notes"
+
+# What the cluster of a context is, and its name: what its nodes say, else what the context's name does.
+[private]
+cluster context:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    provider='{.items[0].spec.providerID}'
+    minikube='minikube={.items[0].metadata.labels.minikube\.k8s\.io/name}'
+    microk8s='microk8s={.items[0].metadata.labels.microk8s\.io/cluster}'
+    # Nothing where one may not read nodes.
+    node=$(kubectl get nodes --context "$1" --request-timeout 5s \
+        --output "jsonpath=$provider $minikube $microk8s" 2>/dev/null || true)
+    case "$1 $node" in
+        docker-desktop\ kind://*) echo desktop-kind ;;
+        docker-desktop\ * | orbstack\ * | rancher-desktop\ * | colima\ * | colima-*) echo docker ;;
+        *\ kind://*) node=${node#kind://*/}; echo "kind ${node%%/*}" ;;
+        *\ k3s://k3d-*) node=${node#k3s://k3d-}; node=${node%% *}; echo "k3d ${node%-*-*}" ;;
+        *\ k3s://*) echo k3s ;;
+        *\ minikube=[!\ ]*) node=${node#* minikube=}; echo "minikube ${node%% *}" ;;
+        *\ microk8s=?*) echo microk8s ;;
+        kind-*) echo "kind ${1#kind-}" ;;
+        k3d-*) echo "k3d ${1#k3d-}" ;;
+        minikube\ *) echo "minikube minikube" ;;
+        *) echo unknown ;;
+    esac
 
 # The container engine that the recipes use.
 [no-exit-message]
