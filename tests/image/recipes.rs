@@ -11,6 +11,9 @@ use crate::common::{self, Folder, have};
 use crate::variants::{IMAGES, VARIANTS};
 use serde_json::Value;
 
+/// How every image is told its version.
+const VERSION_LABEL: &str = concat!("org.opencontainers.image.version=", env!("CARGO_PKG_VERSION"));
+
 /// A PATH with these programs, where there is no cargo.
 pub fn path_without_cargo(programs: &Path) -> String {
     let path = env::var_os("PATH").expect("there is a PATH");
@@ -170,9 +173,8 @@ fn image_takes_the_variant_the_name_and_the_engine_as_people_type_them() {
         let ran = workshop.just(line);
         let both = [ran.calls_of("docker build "), ran.calls_of("podman build ")].concat();
         let [build] = both[..] else { panic!("{line} builds one image: {ran:#?}") };
-        let version = concat!("org.opencontainers.image.version=", env!("CARGO_PKG_VERSION"));
         let revision = "org.opencontainers.image.revision=0123456789abcdef";
-        has_words(build, &format!("{engine} {words} {version} {revision}"));
+        has_words(build, &format!("{engine} {words} {VERSION_LABEL} {revision}"));
     }
 }
 
@@ -347,7 +349,7 @@ fn recipes_work_in_a_checkout_with_carriage_returns() {
     }
     ran.builds_all("docker build ", "localhost/appinfo");
     for build in ran.calls_of("docker build ") {
-        has_words(build, "VERSION=0.1.0");
+        has_words(build, VERSION_LABEL);
     }
     assert!(!ran.calls.iter().any(|call| call.contains('\r')), "{ran:#?}");
     assert_eq!(ran.calls_of("kind load").len(), 1, "{ran:#?}");
