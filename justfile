@@ -302,7 +302,7 @@ e2e context:
 # Build what a release carries, into target/dist: `just dist`, `just dist registry.example.com/owner`
 [group("release")]
 [no-exit-message]
-dist registry="":
+dist registry=parent_directory(REPOSITORY):
     #!/usr/bin/env bash
     set -euo pipefail
     umask 022
@@ -324,31 +324,34 @@ dist registry="":
     mkdir -p "$dist"
 
     pack() {
-        {{ just }} ARCH="$1" build
-        local name=appinfo-{{ version }}-$2
-        mkdir "$dist/$name"
-        cp "target/image/$1/appinfo" LICENSE README.md "$dist/$name"
         "$tar" --create --directory "$dist" --format ustar --sort name --mtime "@$SOURCE_DATE_EPOCH" \
-            --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$name" | gzip -9 -n >"$dist/$name.tar.gz"
-        rm -r "${dist:?}/$name"
+            --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$1" | gzip -9 -n >"$dist/$1.tar.gz"
+        rm -r "${dist:?}/$1"
     }
-    pack amd64 x86_64-unknown-linux-musl
-    pack arm64 aarch64-unknown-linux-musl
 
-    for file in manifests/*.yaml manifests/canary/*.yaml; do
-        name=${file#manifests/}
-        cp "$file" "$dist/${name//\//-}"
+    for arch in amd64 arm64; do
+        {{ just }} ARCH=$arch build
+        case $arch in
+            amd64) name=appinfo-{{ version }}-x86_64-unknown-linux-musl ;;
+            arm64) name=appinfo-{{ version }}-aarch64-unknown-linux-musl ;;
+        esac
+        mkdir "$dist/$name"
+        cp target/image/$arch/appinfo LICENSE README.md "$dist/$name"
+        pack "$name"
     done
-    for file in manifests/monitoring/*.yaml; do
-        echo ---
-        cat "$file"
-    done >"$dist/monitoring.yaml"
-    if [ -n "$registry" ]; then
-        for file in "$dist"/*.yaml; do
-            sed "s|image: .*/appinfo:|image: $registry/appinfo:|" "$file" >"$file.new"
-            mv "$file.new" "$file"
-        done
-    fi
+
+    # The manifests as the tutorial uses them, and each of its folders as one file.
+    mkdir -p "$dist"/manifests/{canary,monitoring}
+    for file in manifests/*.yaml manifests/*/*.yaml; do
+        sed "s|image: .*/appinfo:|image: $registry/appinfo:|" "$file" >"$dist/$file"
+    done
+    join() { for file; do echo ---; cat "$file"; done; }
+    join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
+    join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
+    for canary in broken fixed; do
+        cp "$dist/manifests/canary/$canary.yaml" "$dist/canary-$canary.yaml"
+    done
+    pack manifests
 
     cyclonedx=0.5.9
     if [ "$(cargo-cyclonedx cyclonedx --version 2>/dev/null)" != "cargo-cyclonedx-cyclonedx $cyclonedx" ]; then
