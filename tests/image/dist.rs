@@ -13,13 +13,13 @@ const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-
 
 /// Every file in a folder with its bytes.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries =
-        folder.read_dir().expect("there is a folder").map(|entry| entry.expect("it can be read"));
+    let entries = folder.read_dir().expect("there is a folder");
+    let entries = entries.map(|entry| entry.expect("it can be read"));
     let file = |entry: std::fs::DirEntry| {
         let name = entry.file_name().into_string().expect("it is UTF-8");
         (name, std::fs::read(entry.path()).expect("a file can be read"))
     };
-    entries.map(file).collect()
+    entries.filter(|entry| entry.path().is_file()).map(file).collect()
 }
 
 /// The objects in a file of manifests.
