@@ -21,12 +21,13 @@
 pub mod api;
 mod likeness;
 mod load;
-mod make_believe;
-mod namespace;
+pub mod make_believe;
+pub mod namespace;
 mod player;
 pub mod readme;
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::process::Command;
 
 use self::readme::{Item, Step};
@@ -35,7 +36,7 @@ use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
 /// The steps of both pages.
-fn steps() -> Vec<Step> {
+pub fn steps() -> Vec<Step> {
     let step = |item| match item {
         Item::Step(step) => Some(step),
         Item::Stop(_) | Item::Load(_) => None,
@@ -50,12 +51,18 @@ pub fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_block_is_one_that_bash_can_read_and_every_output_follows_its_commands() {
+fn bash_and_zsh_can_read_every_block() {
+    if !common::have(&["bash", "zsh"]) {
+        return;
+    }
     let steps = steps();
     assert!(steps.len() > 30, "the tutorial is there: {} blocks", steps.len());
     for Step { line, commands, .. } in steps {
-        let bash = Command::new("bash").args(["-n", "-c", &commands]).output().unwrap();
-        assert!(bash.status.success(), "line {line}: {}", String::from_utf8_lossy(&bash.stderr));
+        for shell in ["bash", "zsh"] {
+            let output = Command::new(shell).args(["-n", "-c", &commands]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{shell}, line {line}: {said}");
+        }
     }
 }
 
@@ -82,7 +89,7 @@ fn everything_that_the_pages_name_exists() {
         ("container", container, told("/spec/template/spec/containers/name=")),
         ("image", r"\b(localhost/appinfo:\d+)", told("/spec/template/spec/containers/image=")),
         ("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", rules()),
-        ("metric", r"`((?:http|appinfo|process)_\w+(?:\{[a-z,]+\})?)`", metrics(&appinfo)),
+        ("metric", r"`((?:http_requests?|appinfo|process)_\w+(?:\{[a-z,]+\})?)`", metrics(&appinfo)),
         ("setting", setting, settings),
         ("file", file, files),
         ("path", path, paths),
@@ -95,7 +102,8 @@ fn everything_that_the_pages_name_exists() {
     // A command that nothing runs here has to be one of these, at least.
     for step in steps().iter().filter(|step| step.is("not run")) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
-        let known = ["cargo", "curl", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
+        let known = "cargo curl docker gcloud just kind kubectl printf sed while";
+        let known: Vec<_> = known.split(' ').collect();
         assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
     }
 }
@@ -124,7 +132,7 @@ fn metrics(appinfo: &Appinfo) -> BTreeSet<String> {
 #[test]
 fn every_excerpt_stands_in_a_manifest() {
     let manifest = common::text("manifests/appinfo.yaml");
-    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &readme::text());
+    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &common::text(readme::TUTORIAL));
     assert!(!excerpts.is_empty());
     for excerpt in excerpts {
         assert!(manifest.contains(&excerpt), "manifests/appinfo.yaml does not say\n{excerpt}");
@@ -242,8 +250,38 @@ fn a_try_by_hand_prints_what_the_program_prints() {
 #[test]
 fn the_tutorial_runs_on_a_make_believe_cluster() {
     if common::have(&["bash", "curl", "kubectl"]) {
-        player::play(&make_believe::Cluster::start().access());
+        player::play(&make_believe::Cluster::start(make_believe::node(&["127.0.0.1"])).access());
     }
+}
+
+/// As at a company's desk: zsh, a locale with decimal commas, Debian's awk (which heeds it), a proxy
+/// that answers nothing, and a node whose first address is an IPv6 one, where this machine has such.
+#[test]
+fn the_tutorial_runs_in_zsh_with_commas_and_a_proxy() {
+    if !common::have(&["zsh", "curl", "kubectl", "mawk", "localedef"]) {
+        return;
+    }
+    let folder = common::Folder::new();
+    let locale = folder.path().join("de_DE.UTF-8");
+    let mut localedef = Command::new("localedef");
+    localedef.args(["--no-archive", "--inputfile=de_DE", "--charmap=UTF-8"]).arg(locale);
+    if !localedef.output().is_ok_and(|made| made.status.success()) {
+        return common::skip("needs the sources of de_DE.UTF-8 (Debian: apt install locales)");
+    }
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    let addresses = if has_ipv6 { &["::1", "127.0.0.1"][..] } else { &["127.0.0.1"] };
+    let mut access = make_believe::Cluster::start(make_believe::node(addresses)).access();
+    let programs = access.programs.as_ref().expect("there is a folder").path();
+    std::fs::write(programs.join("awk"), "#!/bin/sh\nexec mawk \"$@\"\n").expect("it is written");
+    common::run(Command::new("chmod").arg("+x").arg(programs.join("awk")));
+    access.shell = "zsh";
+    access.variables = vec![
+        ("LC_ALL", "de_DE.UTF-8".to_owned()),
+        ("LOCPATH", folder.path().display().to_string()),
+        // The port `discard`: nothing listens there.
+        ("http_proxy", "http://127.0.0.1:9".to_owned()),
+    ];
+    player::play(&access);
 }
 
 #[test]
