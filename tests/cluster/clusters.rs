@@ -18,6 +18,18 @@ fn block(words: &str) -> String {
     found.unwrap_or_else(|| panic!("no block says {words}")).commands
 }
 
+/// Does that in a namespace of a cluster of its own whose shell is bash, then in one with zsh.
+fn in_both_shells(act: impl Fn(&Namespace)) {
+    if !have(&["bash", "zsh", "kubectl"]) {
+        return;
+    }
+    for shell in ["bash", "zsh"] {
+        let mut access = Cluster::start(node(&["127.0.0.1"])).access();
+        access.shell = shell;
+        act(&Namespace::create(&access));
+    }
+}
+
 /// Types the commands in the namespace's shell, and returns what they print.
 fn types(namespace: &Namespace, commands: &str) -> String {
     run(&mut namespace.shell(&format!("set -euo pipefail\n{commands}")))
@@ -101,52 +113,51 @@ fn just_knows_a_cluster_by_its_nodes() {
 /// kubectl up to 1.30 keeps the probes in it, so it runs but never gets ready.
 #[test]
 fn the_copy_of_a_pod_is_awaited_whether_it_keeps_the_probes_or_not() {
-    if !have(&["bash", "kubectl"]) {
-        return;
-    }
-    let namespace = Namespace::create(&Cluster::start(node(&["127.0.0.1"])).access());
-    namespace.kubectl("create -f manifests/appinfo.yaml");
-    let commands = block("--copy-to").replace("--timeout=2m", "--timeout=10s");
-    let (commands, rest) = commands.split_once("kubectl exec ").expect("it looks into the copy");
-    let delete = rest.lines().nth(1).expect("it deletes the copy");
-    let said = types(&namespace, &format!("{}{commands}{delete}", block("POD_NAME=$(")));
-    assert!(said.starts_with("pod/variables condition met\n"), "{said}");
+    in_both_shells(|namespace| {
+        namespace.kubectl("create -f manifests/appinfo.yaml");
+        let commands = block("--copy-to").replace("--timeout=2m", "--timeout=10s");
+        let (commands, rest) =
+            commands.split_once("kubectl exec ").expect("it looks into the copy");
+        let delete = rest.lines().nth(1).expect("it deletes the copy");
+        let said = types(namespace, &format!("{}{commands}{delete}", block("POD_NAME=$(")));
+        assert!(said.starts_with("pod/variables condition met\n"), "{said}");
+    });
 }
 
 /// A pod may be left with what somebody has set: the excursion's errors, another image.
 #[test]
 fn catching_up_and_starting_over_clear_what_was_set() {
-    if !have(&["bash", "kubectl"]) {
-        return;
-    }
-    let namespace = Namespace::create(&Cluster::start(node(&["127.0.0.1"])).access());
-    let catch_up = block("kubectl replace -f manifests\n");
-    let with_canary = catch_up.replace("-f manifests", "-f manifests/canary/fixed.yaml");
-    let with_canary = with_canary.lines().take(2).collect::<Vec<_>>().join("\n");
+    in_both_shells(|namespace| {
+        let catch_up = block("kubectl replace -f manifests\n");
+        let with_canary = catch_up.replace("-f manifests", "-f manifests/canary/fixed.yaml");
+        let with_canary = with_canary.lines().take(2).collect::<Vec<_>>().join("\n");
 
-    // Who has nothing gets all of it.
-    types(&namespace, &catch_up);
-    types(&namespace, &with_canary);
-    let node_port = || get(&namespace, "service/appinfo")["spec"]["ports"][0]["nodePort"].clone();
-    let before = node_port();
-    types(
-        &namespace,
-        "kubectl set env deployment -l app=appinfo APPINFO_ERROR_RATE=8 APPINFO_DELAY=300
+        // Who has nothing gets all of it.
+        types(namespace, &catch_up);
+        types(namespace, &with_canary);
+        let node_port =
+            || get(namespace, "service/appinfo")["spec"]["ports"][0]["nodePort"].clone();
+        let before = node_port();
+        types(
+            namespace,
+            "kubectl set env deployment -l app=appinfo APPINFO_ERROR_RATE=8 APPINFO_DELAY=300
          kubectl set image deployment/appinfo appinfo-containers=localhost/appinfo:3
          kubectl scale --replicas=5 deployment/appinfo deployment/appinfo-canary-fixed",
-    );
-    types(&namespace, &catch_up);
-    types(&namespace, &with_canary);
-    for (name, replicas) in [("deployment/appinfo", 3), ("deployment/appinfo-canary-fixed", 1)] {
-        let mut expected = named(name)["spec"].take();
-        expected["replicas"] = json!(replicas);
-        assert_eq!(get(&namespace, name)["spec"], expected, "{name}");
-    }
-    assert_eq!(node_port(), before, "the URL stays");
+        );
+        types(namespace, &catch_up);
+        types(namespace, &with_canary);
+        for (name, replicas) in [("deployment/appinfo", 3), ("deployment/appinfo-canary-fixed", 1)]
+        {
+            let mut expected = named(name)["spec"].take();
+            expected["replicas"] = json!(replicas);
+            assert_eq!(get(namespace, name)["spec"], expected, "{name}");
+        }
+        assert_eq!(node_port(), before, "the URL stays");
 
-    types(&namespace, &block("kubectl wait --for=delete"));
-    let left = namespace.kubectl("get deployments,services,pods -o name");
-    assert_eq!(left, "", "nothing is left");
+        types(namespace, &block("kubectl wait --for=delete"));
+        let left = namespace.kubectl("get deployments,services,pods -o name");
+        assert_eq!(left, "", "nothing is left");
+    });
 }
 
 /// create, apply and replace agree: whichever comes after another changes nothing.
@@ -170,18 +181,16 @@ fn what_was_created_can_be_applied_and_replaced() {
 
 #[test]
 fn where_nodeport_is_forbidden_the_service_answers_through_the_proxy() {
-    if !have(&["bash", "curl", "kubectl"]) {
-        return;
-    }
-    let namespace = Namespace::create(&Cluster::start(node(&["127.0.0.1"])).access());
-    namespace.kubectl("create -f manifests/appinfo.yaml");
-    types(&namespace, &block("sed 's/NodePort/ClusterIP/'"));
-    assert_eq!(get(&namespace, "service/appinfo")["spec"]["type"], "ClusterIP");
-    // As `kubectl proxy` passes it on.
-    let path = "services/appinfo:http/proxy/v1/appinfo";
-    let path = format!("/api/v1/namespaces/{}/{path}", namespace.name);
-    let answer = namespace.kubectl(&format!("get --raw {path}"));
-    assert!(answer.contains(r#""AppName":"appinfo""#), "{answer}");
+    in_both_shells(|namespace| {
+        namespace.kubectl("create -f manifests/appinfo.yaml");
+        types(namespace, &block("sed 's/NodePort/ClusterIP/'"));
+        assert_eq!(get(namespace, "service/appinfo")["spec"]["type"], "ClusterIP");
+        // As `kubectl proxy` passes it on.
+        let path = "services/appinfo:http/proxy/v1/appinfo";
+        let path = format!("/api/v1/namespaces/{}/{path}", namespace.name);
+        let answer = namespace.kubectl(&format!("get --raw {path}"));
+        assert!(answer.contains(r#""AppName":"appinfo""#), "{answer}");
+    });
 }
 
 #[test]
