@@ -19,6 +19,10 @@ pub struct Access {
     pub outside_images: bool,
     /// A folder whose programs go before those of the same name.
     pub programs: Option<Folder>,
+    /// What the commands are typed into.
+    pub shell: &'static str,
+    /// Variables that are set there before anything is typed.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Access {
@@ -31,6 +35,8 @@ impl Access {
             node: variable("APPINFO_NODE_ADDRESS"),
             outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
             programs: None,
+            shell: "bash",
+            variables: Vec::new(),
         })
     }
 }
@@ -41,6 +47,8 @@ pub struct Namespace {
     pub folder: Folder,
     pub name: String,
     path: String,
+    shell: &'static str,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Namespace {
@@ -55,7 +63,8 @@ impl Namespace {
         let programs = access.programs.iter().map(|folder| format!("{}:", folder.path().display()));
         let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let name = format!("appinfo-tutorial-{}", std::process::id());
-        let namespace = Namespace { folder, name, path };
+        let (shell, variables) = (access.shell, access.variables.clone());
+        let namespace = Namespace { folder, name, path, shell, variables };
         namespace.kubectl(&format!("config use-context {}", access.context));
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
@@ -68,8 +77,20 @@ impl Namespace {
     }
 
     /// Runs kubectl with arguments separated by white space.
-    fn kubectl(&self, arguments: &str) {
-        common::run(self.command("kubectl").args(arguments.split(' ')));
+    pub fn kubectl(&self, arguments: &str) -> String {
+        common::run(self.command("kubectl").args(arguments.split(' ')))
+    }
+
+    /// A shell that reads these commands, and no file of its user's.
+    pub fn shell(&self, commands: &str) -> Command {
+        let mut shell = self.command(self.shell);
+        if self.shell == "zsh" {
+            shell.arg("-f");
+        }
+        // Readers have it set or not; the tests' shells fail where a variable is not.
+        shell.args(["-c", commands]).env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        shell
     }
 
     /// A program that knows this namespace of this cluster and no other.
