@@ -105,6 +105,7 @@ impl Cluster {
             shell: "bash",
             variables: Vec::new(),
             programs: Some(folder),
+            release: None,
         }
     }
 

@@ -7,7 +7,8 @@
 //! - a note in an HTML comment, which the reader does not see, says how the next block is run:
 //!   `not run: WHY` (only checked), `background: NAME` (left running, until `stop: NAME`), `soon`
 //!   (repeated until it prints what is shown), `aside` (the variables that it sets are
-//!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
+//!   forgotten), `outside image` (needs an image of another registry), `release` (only with a release's
+//!   files, in a folder that holds nothing else). Between `load: on` and
 //!   `load: off` clients count every request, and none may fail.
 //!
 //! Always: everything that the pages name is looked up, and the tutorial is run by the real
@@ -31,6 +32,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use self::readme::{Item, Step};
+use crate::common::engines::just;
 use crate::common::{self, Appinfo, Start, repository};
 use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
@@ -97,7 +99,7 @@ fn everything_that_the_pages_name_exists() {
     let written = labels.iter().map(|label| label.replace('=', ": ")).collect();
     let settings = matches(r"\[(APPINFO_\w+)[;,]", &help());
     let setting = r"(?:kubectl set env .* | -e )(APPINFO_[A-Z_]+)(?:=\w|-)";
-    let container = r"(?:--container=| )([\w-]+)(?:=localhost/| \\)";
+    let container = r"(?:--container=| )([\w-]+)(?:=\x22\$REGISTRY/| \\)";
     for (what, pattern, known) in [
         ("object", r"\b((?:deployment|service)/[a-z-]+)\b", all().iter().map(id).collect()),
         ("label", r"`((?:app|release|canary): \w+)`", written),
@@ -173,6 +175,11 @@ fn every_link_leads_somewhere() {
         let folder = repository().join(name).parent().expect("it is in a folder").to_owned();
         for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &readme::prose(&page)) {
             if target.starts_with("https://") {
+                continue;
+            }
+            // On GitHub a page is at OWNER/REPOSITORY/blob/BRANCH/PATH.
+            if let Some(up) = target.strip_suffix("releases/latest") {
+                assert_eq!(up, "../".repeat(2 + name.matches('/').count()), "{name}: {target}");
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
@@ -313,6 +320,24 @@ fn the_tutorial_runs_in_zsh_with_commas_and_a_proxy() {
         // The port `discard`: nothing listens there.
         ("http_proxy", "http://127.0.0.1:9".to_owned()),
     ];
+    player::play(&access);
+}
+
+/// Without a clone: in a folder that has what the tutorial says to download, and nothing else.
+#[test]
+#[ignore = "builds a release"]
+fn the_tutorial_runs_with_the_files_of_a_release() {
+    if !common::have(&["bash", "curl", "kubectl", "just"]) {
+        return;
+    }
+    just("dist localhost");
+    let release = common::Folder::new();
+    for file in ["manifests.tar.gz", "SHA256SUMS"] {
+        let made = repository().join("target/dist").join(file);
+        std::fs::copy(made, release.path().join(file)).expect("it is copied");
+    }
+    let mut access = make_believe::Cluster::start(make_believe::node(&["127.0.0.1"])).access();
+    access.release = Some(release);
     player::play(&access);
 }
 

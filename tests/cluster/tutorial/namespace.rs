@@ -19,6 +19,8 @@ pub struct Access {
     pub outside_images: bool,
     /// A folder whose programs go before those of the same name.
     pub programs: Option<Folder>,
+    /// A folder with a release's files, in which the commands are typed; else in the repository.
+    pub release: Option<Folder>,
     /// What the commands are typed into.
     pub shell: &'static str,
     /// Variables that are set there before anything is typed.
@@ -35,6 +37,7 @@ impl Access {
             node: variable("APPINFO_NODE_ADDRESS"),
             outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
             programs: None,
+            release: None,
             shell: "bash",
             variables: Vec::new(),
         })
@@ -47,6 +50,7 @@ pub struct Namespace {
     pub folder: Folder,
     pub name: String,
     path: String,
+    place: PathBuf,
     shell: &'static str,
     variables: Vec<(&'static str, String)>,
 }
@@ -64,7 +68,9 @@ impl Namespace {
         let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let name = format!("appinfo-tutorial-{}", std::process::id());
         let (shell, variables) = (access.shell, access.variables.clone());
-        let namespace = Namespace { folder, name, path, shell, variables };
+        let release = access.release.as_ref().map(|folder| folder.path().to_owned());
+        let place = release.unwrap_or_else(|| common::repository().to_owned());
+        let namespace = Namespace { folder, name, path, place, shell, variables };
         namespace.kubectl(&format!("config use-context {}", access.context));
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
@@ -96,7 +102,7 @@ impl Namespace {
     /// A program that knows this namespace of this cluster and no other.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(common::repository()).stdin(Stdio::null());
+        command.current_dir(&self.place).stdin(Stdio::null());
         command.env("PATH", &self.path).env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command

@@ -30,6 +30,7 @@ pub fn play(access: &Access) {
     for item in readme::script(TUTORIAL) {
         match item {
             Item::Step(step) if step.is("not run") => {}
+            Item::Step(step) if step.is("release") && access.release.is_none() => {}
             Item::Step(step) if step.is("outside image") && !access.outside_images => {}
             Item::Step(step) => player.step(&step),
             Item::Stop(name) => player.stop(&name),
