@@ -239,8 +239,8 @@ load context="":
         desktop-kind)
             load=()
             if ! docker info --format '{{{{ .DriverStatus }}' 2>/dev/null | grep -q containerd; then
-                on_nodes="for node in \$(kubectl get nodes --output jsonpath='{.items[*].metadata.name}'); do"
-                on_nodes+=" docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
+                on_nodes="for node in \$(kubectl --context $context get nodes --output jsonpath='{.items[*].metadata.name}');"
+                on_nodes+=" do docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
             fi
             ;;
         k3s) on_nodes="sudo k3s ctr images import appinfo.tar # on every node" ;;

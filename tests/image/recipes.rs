@@ -319,7 +319,7 @@ fn load_prints_two_lines_where_only_the_nodes_can_load() {
             (
                 "kind://docker/desktop/desktop-control-plane minikube= microk8s=",
                 "docker-desktop",
-                "for node in $(kubectl get nodes --output jsonpath='{.items[*].metadata.name}'); do \
+                "for node in $(kubectl --context docker-desktop get nodes --output jsonpath='{.items[*].metadata.name}'); do \
                  docker exec --interactive $node ctr --namespace k8s.io images import - <appinfo.tar; done",
             ),
         ] {
