@@ -348,6 +348,10 @@ dist registry=parent_directory(REPOSITORY):
     join() { for file; do echo ---; cat "$file"; done; }
     join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
     join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
+    # Grafana imports the dashboard alone by hand, without the ConfigMap around it.
+    dashboard=$dist/grafana-dashboard.json
+    awk 'FNR == 1 {on = 0} on && sub(/^    /, ""); /^  .*\.json: \|$/ {on = 1}' manifests/monitoring/*.yaml >"$dashboard"
+    [ -s "$dashboard" ] || rm "$dashboard"
     for canary in broken fixed; do
         cp "$dist/manifests/canary/$canary.yaml" "$dist/canary-$canary.yaml"
     done

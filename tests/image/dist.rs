@@ -91,13 +91,20 @@ fn archive_holds_the_program(dist: &Path, name: &str) {
     assert_eq!(String::from_utf8_lossy(&said), format!("appinfo {}\n", env!("CARGO_PKG_VERSION")));
 }
 
+/// What a ConfigMap has as JSON: Grafana's dashboard.
+fn json_of(config_map: &Value) -> Vec<String> {
+    let data = config_map["data"].as_object().expect("it has data").iter();
+    let data = data.filter(|(key, _)| key.ends_with(".json"));
+    data.map(|(_, text)| text.as_str().expect("it is text").to_owned()).collect()
+}
+
 /// The files have the manifests' objects, and the archive the manifests themselves, all with the images
 /// of the registry.
 fn manifests_name_the_registry(dist: &Path) {
     let archive = Folder::new();
     let mut tar = Command::new("tar");
     run(tar.arg("-xzf").arg(dist.join("manifests.tar.gz")).arg("-C").arg(archive.path()));
-    let mut moved = 0;
+    let (mut moved, mut dashboards) = (0, Vec::new());
     for (file, folder) in [
         ("appinfo.yaml", "manifests"),
         ("canary-broken.yaml", "manifests/canary"),
@@ -121,7 +128,10 @@ fn manifests_name_the_registry(dist: &Path) {
         }
         let made = std::fs::read_to_string(dist.join(file)).expect("there is one");
         assert_eq!(objects(&made), expected, "{file}");
+        dashboards.extend(expected.iter().filter(|it| it["kind"] == "ConfigMap").flat_map(json_of));
     }
+    let dashboard = std::fs::read_to_string(dist.join("grafana-dashboard.json"));
+    assert_eq!(Vec::from_iter(dashboard.ok()), dashboards);
     assert_eq!(moved, 3, "each image has a manifest");
 }
 
