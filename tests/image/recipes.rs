@@ -31,6 +31,8 @@ const FILES: [&str; 4] = ["justfile", "Containerfile", "Cargo.toml", "rust-toolc
 /// A copy of what the recipes need, where they may write, with the stand-ins first on the PATH.
 struct Workshop {
     folder: Folder,
+    /// Where the stand-ins write: elsewhere, since a recipe packs the folder while they do.
+    log: Folder,
     path: String,
 }
 
@@ -52,12 +54,12 @@ impl Workshop {
             symlink(stand_in, programs.join(name)).expect("a symlink can be made");
         }
         let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap_or_default());
-        Some(Workshop { folder, path })
+        Some(Workshop { folder, log: Folder::new(), path })
     }
 
     /// Types this line, on a machine where both engines answer unless it says otherwise.
     fn types(&self, line: &str) -> Ran {
-        let log = self.folder.path().join("log");
+        let log = self.log.path().join("log");
         let _ = std::fs::remove_file(&log);
         let output = Command::new("bash")
             .args(["-c", line])
