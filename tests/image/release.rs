@@ -143,7 +143,7 @@ fn every_recipe_that_a_workflow_calls_exists() {
     let recipes: Vec<_> = recipes.split_whitespace().collect();
     for (workflow, called) in [("ci", &["e2e"][..]), ("release", &["notes", "dist", "release"])] {
         let file = format!(".github/workflows/{workflow}.yml");
-        let mut calls = versions(r"\bjust ([a-z0-9]+) ", &file);
+        let mut calls = versions(r"(?m)(?:run: |^ {10})just ([a-z0-9]+) ", &file);
         calls.dedup();
         assert!(called.iter().all(|it| calls.iter().any(|call| call == it)), "{calls:?}");
         assert!(calls.iter().all(|it| recipes.contains(&it.as_str())), "{file}: {calls:?}");
