@@ -16,6 +16,7 @@ ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" 
 # The program's variants, each in an image of its own; the first one's tag is 1.
 variants := "baseline broken namespace"
 tags := shell("set -- $1; seq -s ' ' $#", variants)
+version := shell("sed -n 's/^version = \"\\(.*\\)\".*/\\1/p' Cargo.toml")
 
 # This program once more, told the same, for a recipe that needs another one midway.
 just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
@@ -92,7 +93,7 @@ build:
             echo "just build: there is no cargo either (https://rustup.rs)." >&2
             exit 1
         fi
-        version=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+        version=$(sed -n 's/^channel = "\(.*\)".*/\1/p' rust-toolchain.toml)
         image=docker.io/library/rust:$version-slim
         echo "just build: there is no cargo here, so $engine compiles, in $image" >&2
         mkdir -p "${binary%/*}"
@@ -174,40 +175,31 @@ push registry:
             "daemon running, and neither answers." >&2
         exit 1
     fi
-    # Plain HTTP on this machine only, as docker has it.
-    case $registry in
-        localhost | localhost[:/]* | 127.* | "[::1]"*) tls_verify=false ;;
-        *) tls_verify=true ;;
-    esac
+    tls_verify=$({{ just }} tls-verify "$registry")
+    # On the index; the images in it have them as labels. podman can do so from its version 5 on.
+    annotations=()
     if [ "$engine" = docker ]; then
         {{ just }} ARCH=amd64 build
         {{ just }} ARCH=arm64 build
+        while IFS= read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
+    else
+        trap {{ quote(just + " forget-indexes") }} EXIT
+        if podman manifest annotate --help | grep -q -e ' --index '; then
+            while IFS= read -r line; do annotations+=(--annotation "$line"); done < <({{ just }} metadata)
+        fi
     fi
-    # What was made here for the push alone goes with it, also when it fails.
-    forget() {
-        for tag in {{ tags }}; do
-            podman manifest rm "localhost/appinfo-all:$tag"
-            podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
-        done >/dev/null 2>&1 || true
-    }
-    if [ "$engine" = podman ]; then trap forget EXIT; fi
     for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
         if [ "$engine" = docker ]; then
             {{ just }} from-containerfile "$variant" \
                 env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 \
-                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image"
+                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
         else
+            {{ just }} index "$variant"
             list=localhost/appinfo-all:$tag
-            podman manifest rm "$list" >/dev/null 2>&1 || true
-            podman manifest create "$list" >/dev/null
-            for arch in amd64 arm64; do
-                one=localhost/appinfo-$arch
-                {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$variant"
-                podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
-            done
-            podman manifest push --all --tls-verify=$tls_verify "$list" "docker://$image"
+            [ ${#annotations[@]} = 0 ] || podman manifest annotate --index "${annotations[@]}" "$list" >/dev/null
+            podman manifest push --all --tls-verify="$tls_verify" "$list" "docker://$image"
         fi
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
@@ -228,45 +220,64 @@ load context="":
         exit 1
     fi
     engine=$({{ just }} engine)
+    case $engine in
+        docker) save=(docker save --output) ;;
+        # Without that flag podman takes the second and the third name for more tags of the first.
+        podman) save=(podman save --quiet --multi-image-archive --output) ;;
+    esac
+    images=()
+    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
+    # An archive, because these programs find docker's images by name, but not podman's.
     archive=target/images.tar
-    case $context in
-        kind-*) load=(kind load image-archive "$archive" --name "${context#kind-}") ;;
-        minikube) load=(minikube --profile "$context" image load "$archive") ;;
-        k3d-*) load=(k3d image import "$archive" --cluster "${context#k3d-}") ;;
-        # Their nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
-        # dockerd (moby) as its container engine, Colima's with its default runtime.)
-        docker-desktop | orbstack | rancher-desktop | colima | colima-*)
-            if [ "$engine" != docker ]; then
-                echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
-                    "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
-                    "there? Then choose docker, or dockerd, in its settings.)" >&2
-                exit 1
+    read -r kind name <<<"$({{ just }} cluster "$context")"
+    case $kind in
+        kind) load=(kind load image-archive "$archive" --name "$name") ;;
+        k3d) load=(k3d image import "$archive" --cluster "$name") ;;
+        minikube) load=(minikube --profile "$name" image load "$archive") ;;
+        docker) load=() ;;
+        # It has docker's images if both keep them in containerd. https://docs.docker.com/desktop/features/containerd/
+        desktop-kind)
+            load=()
+            if ! docker info --format '{{{{ .DriverStatus }}' 2>/dev/null | grep -q containerd; then
+                on_nodes="for node in \$(kubectl --context $context get nodes --output jsonpath='{.items[*].metadata.name}');"
+                on_nodes+=" do docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
             fi
-            {{ just }} images
-            echo "The cluster of \"$context\" takes its images from docker: nothing to load."
-            exit
             ;;
+        k3s) on_nodes="sudo k3s ctr images import appinfo.tar # on every node" ;;
+        microk8s) on_nodes="microk8s ctr image import appinfo.tar # on every node" ;;
         *)
-            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop," \
-                "OrbStack, Rancher Desktop and Colima, but the context is \"$context\": push the images to a registry that its nodes" \
-                "can reach (just push REGISTRY) and point the manifests there." >&2
+            echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop, OrbStack," \
+                "Rancher Desktop and Colima, but \"$context\" is none of them: push the images to a registry" \
+                "that its nodes can reach (just push REGISTRY) and point the manifests there." >&2
             exit 1
             ;;
     esac
+    if [ -n "${on_nodes-}" ]; then
+        echo "just load: cannot load images into \"$context\" from here. Once \`just images\` has built them," \
+            "two lines do it:" >&2
+        printf '%s\n' "${save[*]} appinfo.tar ${images[*]}" "$on_nodes" >&2
+        exit 1
+    fi
+    if [ ${#load[@]} = 0 ]; then
+        # Its nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
+        # dockerd (moby) as its container engine, Colima's with its default runtime.)
+        if [ "$engine" != docker ]; then
+            echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
+                "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
+                "there? Then choose docker, or dockerd, in its settings.)" >&2
+            exit 1
+        fi
+        {{ just }} images
+        echo "The cluster of \"$context\" takes its images from docker: nothing to load."
+        exit
+    fi
     if ! command -v "${load[0]}" >/dev/null; then
-        echo "just load: the context \"$context\" is one of ${load[0]}, which is not installed here." >&2
+        echo "just load: the cluster of \"$context\" is one of ${load[0]}, which is not installed here." >&2
         exit 1
     fi
     {{ just }} images
-    # An archive, because these programs find docker's images by name, but not podman's.
-    images=()
-    for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
     rm -f "$archive"
-    case $engine in
-        docker) docker save --output "$archive" "${images[@]}" ;;
-        # Without that flag podman takes the second and the third name for more tags of the first.
-        podman) podman save --quiet --multi-image-archive --output "$archive" "${images[@]}" ;;
-    esac
+    "${save[@]}" "$archive" "${images[@]}"
     "${load[@]}"
     rm -f "$archive"
     echo "Loaded ${images[*]} into the cluster of \"$context\"."
@@ -281,14 +292,179 @@ e2e context:
         echo "just e2e: the test that plays the tutorial needs cargo (https://rustup.rs)." >&2
         exit 1
     fi
-    case $1 in
-        kind-* | minikube | k3d-* | docker-desktop | orbstack | rancher-desktop | colima | colima-*)
-            {{ just }} load "$1"
-            ;;
+    case $({{ just }} cluster "$1") in
+        kind\ * | k3d\ * | minikube\ * | docker) {{ just }} load "$1" ;;
         *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
     esac
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
         the_tutorial_runs_on_the_cluster_that_is_named
+
+# Build what a release carries, into target/dist: `just dist`, `just dist registry.example.com/owner`
+[group("release")]
+[no-exit-message]
+dist registry=parent_directory(REPOSITORY):
+    #!/usr/bin/env bash
+    set -euo pipefail
+    umask 022
+    registry=${1%/}
+    tar=$(command -v gtar || command -v tar)
+    if ! command -v cargo >/dev/null; then
+        echo "just dist: the list of crates needs cargo, and there is none (https://rustup.rs)." >&2
+        exit 1
+    fi
+    if ! "$tar" --version | grep -q GNU; then
+        echo "just dist: reproducible archives need GNU tar, and $tar is another one (macOS: brew install gnu-tar)." >&2
+        exit 1
+    fi
+    # The commit's time, whenever this runs. https://reproducible-builds.org/docs/source-date-epoch/
+    SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
+    export SOURCE_DATE_EPOCH LC_ALL=C
+    dist=target/dist
+    rm -rf "$dist"
+    mkdir -p "$dist"
+
+    pack() {
+        "$tar" --create --directory "$dist" --format ustar --sort name --mtime "@$SOURCE_DATE_EPOCH" \
+            --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$1" | gzip -9 -n >"$dist/$1.tar.gz"
+        rm -r "${dist:?}/$1"
+    }
+
+    for arch in amd64 arm64; do
+        {{ just }} ARCH=$arch build
+        case $arch in
+            amd64) name=appinfo-{{ version }}-x86_64-unknown-linux-musl ;;
+            arm64) name=appinfo-{{ version }}-aarch64-unknown-linux-musl ;;
+        esac
+        mkdir "$dist/$name"
+        cp target/image/$arch/appinfo LICENSE README.md "$dist/$name"
+        pack "$name"
+    done
+
+    # The manifests as the tutorial uses them, and each of its folders as one file.
+    mkdir -p "$dist"/manifests/{canary,monitoring}
+    for file in manifests/*.yaml manifests/*/*.yaml; do
+        sed "s|image: .*/appinfo:|image: $registry/appinfo:|" "$file" >"$dist/$file"
+    done
+    join() { for file; do echo ---; cat "$file"; done; }
+    join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
+    join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
+    # Grafana imports the dashboard alone by hand, without the ConfigMap around it.
+    dashboard=$dist/grafana-dashboard.json
+    awk 'FNR == 1 {on = 0} on && sub(/^    /, ""); /^  .*\.json: \|$/ {on = 1}' manifests/monitoring/*.yaml >"$dashboard"
+    [ -s "$dashboard" ] || rm "$dashboard"
+    for canary in broken fixed; do
+        cp "$dist/manifests/canary/$canary.yaml" "$dist/canary-$canary.yaml"
+    done
+    pack manifests
+
+    cyclonedx=0.5.9
+    if [ "$(cargo-cyclonedx cyclonedx --version 2>/dev/null)" != "cargo-cyclonedx-cyclonedx $cyclonedx" ]; then
+        CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --locked --root target/tools "cargo-cyclonedx@$cyclonedx"
+        PATH=$PWD/target/tools/bin:$PATH
+    fi
+    # The crates in the binary, the same for both targets. cargo-cyclonedx writes beside Cargo.toml, and
+    # tells where that is.
+    sbom=appinfo.cdx
+    cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-musl \
+        --override-filename "$sbom"
+    sed 's|path+file://[^"#]*#||; s|?download_url=file://\.||' "$sbom.json" >"$dist/$sbom.json"
+    rm "$sbom.json"
+
+    sums=sha256sum
+    command -v sha256sum >/dev/null || sums="shasum --algorithm 256"
+    (cd "$dist" && files=(*) && $sums "${files[@]}" >SHA256SUMS)
+    ls -l "$dist"
+
+# Push a release's images as REGISTRY/appinfo:VERSION-baseline and so on, for good, and as appinfo:1 and so on
+[group("release")]
+[no-exit-message]
+release registry:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    registry=${1%/}
+    for program in podman skopeo; do
+        if ! command -v "$program" >/dev/null; then
+            echo "just release: needs podman and skopeo, and there is no $program." >&2
+            exit 1
+        fi
+    done
+    tls_verify=$({{ just }} tls-verify "$registry")
+    indexes=target/indexes
+    rm -rf "$indexes"
+    mkdir -p "$indexes"
+    trap {{ quote(just + " forget-indexes") }} EXIT
+    annotations=$({{ just }} metadata | sed 's/\([^=]*\)=\(.*\)/"\1":"\2"/' | paste -s -d , -)
+    digest() { sha256sum "$@" | cut -d ' ' -f 1; }
+    digests=()
+    # What can be refused is refused before anything is pushed.
+    for variant in {{ variants }}; do
+        {{ just }} index "$variant"
+        index=$indexes/$variant
+        podman manifest push --quiet --all --format oci "localhost/appinfo-all:$({{ just }} tag "$variant")" "dir:$index.plain"
+        # Compressed here already, and annotated here, as podman does only from its version 5 on: what
+        # is pushed then has the digest that is known before.
+        skopeo copy --quiet --all --dest-compress "dir:$index.plain" "dir:$index"
+        { printf '{"annotations":{%s},' "$annotations"; tail -c +2 "$index/manifest.json"; } >"$index/annotated"
+        mv "$index/annotated" "$index/manifest.json"
+        digests+=("\"$variant\":\"sha256:$(digest "$index/manifest.json")\"")
+        tag={{ version }}-$variant
+        if skopeo inspect --raw --tls-verify="$tls_verify" "docker://$registry/appinfo:$tag" >"$indexes/there" 2>/dev/null &&
+            [ "$(digest <"$indexes/there")" != "$(digest <"$index/manifest.json")" ]; then
+            echo "just release: $registry/appinfo:$tag is another image already: a version's images stay as" \
+                "they are. Release a new version." >&2
+            exit 1
+        fi
+    done
+    for variant in {{ variants }}; do
+        for tag in "{{ version }}-$variant" "$({{ just }} tag "$variant")"; do
+            skopeo copy --quiet --all --preserve-digests --dest-tls-verify="$tls_verify" "dir:$indexes/$variant" "docker://$registry/appinfo:$tag"
+            echo "$registry/appinfo:$tag is $variant for linux/amd64 and linux/arm64"
+        done
+    done
+    # For what signs them.
+    (IFS=,; echo "{${digests[*]}}") >"$indexes/digests.json"
+
+# Print a release's notes, the CHANGELOG's section, if the tag is the version's: `just notes v1.2.3`
+[group("release")]
+[no-exit-message]
+notes tag:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    if [ "$1" != "v{{ version }}" ]; then
+        echo "just notes: the tag is \"$1\", but the version in Cargo.toml asks for \"v{{ version }}\"." >&2
+        exit 1
+    fi
+    notes=$(awk '/^## / {on = $2 == "{{ version }}"; next} on' CHANGELOG.md)
+    if [ -z "$notes" ]; then
+        echo "just notes: CHANGELOG.md needs a section \"## {{ version }} – DATE\" that says what is new, and has none." >&2
+        exit 1
+    fi
+    sed '/./,$!d' <<<"$notes"
+
+# What the cluster of a context is, and its name: what its nodes say, else what the context's name does.
+[private]
+cluster context:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    provider='{.items[0].spec.providerID}'
+    minikube='minikube={.items[0].metadata.labels.minikube\.k8s\.io/name}'
+    microk8s='microk8s={.items[0].metadata.labels.microk8s\.io/cluster}'
+    # Nothing where one may not read nodes.
+    node=$(kubectl get nodes --context "$1" --request-timeout 5s \
+        --output "jsonpath=$provider $minikube $microk8s" 2>/dev/null || true)
+    case "$1 $node" in
+        docker-desktop\ kind://*) echo desktop-kind ;;
+        docker-desktop\ * | orbstack\ * | rancher-desktop\ * | colima\ * | colima-*) echo docker ;;
+        *\ kind://*) node=${node#kind://*/}; echo "kind ${node%%/*}" ;;
+        *\ k3s://k3d-*) node=${node#k3s://k3d-}; node=${node%% *}; echo "k3d ${node%-*-*}" ;;
+        *\ k3s://*) echo k3s ;;
+        *\ minikube=[!\ ]*) node=${node#* minikube=}; echo "minikube ${node%% *}" ;;
+        *\ microk8s=?*) echo microk8s ;;
+        kind-*) echo "kind ${1#kind-}" ;;
+        k3d-*) echo "k3d ${1#k3d-}" ;;
+        minikube\ *) echo "minikube minikube" ;;
+        *) echo unknown ;;
+    esac
 
 # The container engine that the recipes use.
 [no-exit-message]
@@ -327,6 +503,36 @@ tag variant:
         "{{ replace_regex(replace(variants, " ", ", "), ", ([^,]*)$", " or $1") }}." >&2
     exit 1
 
+# Makes a variant's index with podman: localhost/appinfo-all, the images for both architectures in one.
+[no-exit-message]
+[private]
+index variant:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    tag=$({{ just }} tag "$1")
+    list=localhost/appinfo-all:$tag
+    podman manifest rm "$list" >/dev/null 2>&1 || true
+    podman manifest create "$list" >/dev/null
+    for arch in amd64 arm64; do
+        one=localhost/appinfo-$arch
+        {{ just }} ENGINE=podman ARCH=$arch REPOSITORY="$one" image "$1"
+        podman manifest add "$list" "containers-storage:$one:$tag" >/dev/null
+    done
+
+# Removes what `index` has made.
+[private]
+forget-indexes:
+    #!/usr/bin/env bash
+    for tag in {{ tags }}; do
+        podman manifest rm "localhost/appinfo-all:$tag"
+        podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
+    done >/dev/null 2>&1 || true
+
+# Whether a registry has to speak TLS: all but those on this machine, as docker has it.
+[private]
+tls-verify registry:
+    @case "$1" in localhost | localhost[:/]* | 127.* | "[::1]"*) echo false ;; *) echo true ;; esac
+
 # Runs a build command of docker or podman, with the arguments that every one needs added.
 [no-exit-message]
 [private]
@@ -335,7 +541,30 @@ from-containerfile variant *command:
     set -euo pipefail
     variant=$1
     shift
-    version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-    revision=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
-    "$@" --build-arg "VARIANT=$variant" --build-arg "VERSION=$version" \
-        --build-arg "REVISION=$revision" --file Containerfile target/image
+    labels=()
+    while IFS= read -r line; do labels+=(--label "$line"); done < <({{ just }} metadata)
+    "$@" "${labels[@]}" --build-arg "VARIANT=$variant" --file Containerfile target/image
+
+# What images say of themselves, a line each, for their labels and for the annotations of an index.
+# https://github.com/opencontainers/image-spec/blob/main/annotations.md
+[private]
+metadata:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    say() { printf 'org.opencontainers.image.%s=%s\n' "$@"; }
+    package() { sed -n "/^$1 = /{s/.* = \"\(.*\)\".*/\1/p;q;}" Cargo.toml; }
+    say title "$(package name)"
+    say description "$(package description)"
+    say version {{ quote(version) }}
+    say licenses "$(package license)"
+    say revision "$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)"
+    # The repository's page, as a browser opens it. Never with the name and the password that a remote may have.
+    remote=$(git remote get-url origin 2>/dev/null || true)
+    page=$(sed -En -e 's#^(https?://)([^/@]*@)?#\1#p;t' \
+        -e 's#^(ssh://)?[^/@]+@([^/:]+)(:[0-9]+/|[:/])(.+)#https://\2/\4#p' <<<"$remote")
+    page=${page%/} page=${page%.git}
+    if [ -n "$page" ]; then
+        say source "$page"
+        say url "$page"
+        say documentation "$page#readme"
+    fi

@@ -48,12 +48,23 @@ impl Engine {
     }
 }
 
-/// Runs just in the repository with arguments separated by white space, and returns what it prints;
-/// one run at a time, since the recipes lay images out in one folder.
+/// One run of just at a time, since the recipes lay images out in one folder.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Runs just in the repository with arguments separated by white space, and returns what it prints.
 pub fn just(arguments: &str) -> String {
-    static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
+}
+
+/// The same for what has to fail; returns what it says of that.
+pub fn just_refuses(arguments: &str) -> String {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut just = Command::new("just");
+    let just = just.args(arguments.split_whitespace()).current_dir(repository()).output();
+    let just = just.expect("just runs");
+    assert!(!just.status.success(), "just {arguments} does what it should refuse");
+    String::from_utf8_lossy(&just.stderr).into_owned()
 }
 
 /// Images under a name of their own, which are removed when this is dropped.

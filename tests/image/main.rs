@@ -4,9 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dist;
 mod images;
 mod programs;
 mod push;
 mod recipes;
+mod release;
 mod reproducible;
 mod variants;

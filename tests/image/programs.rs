@@ -1,9 +1,23 @@
 //! The programs that go into the images pass the HTTP tests as well.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::common::engines::just;
 use crate::common::{MUSL_TARGET, have, repository, run};
+
+/// What runs programs of other architectures.
+pub const EMULATORS: [&str; 2] = ["qemu-x86_64", "qemu-aarch64"];
+
+/// A program as it can be run here: with an emulator before it if what it is for, which is in this
+/// name, is not this machine's architecture.
+pub fn runnable(target: &str, program: &Path) -> Vec<String> {
+    let emulator = EMULATORS.into_iter().find(|it| target.contains(&it["qemu-".len()..]));
+    let emulator = emulator.expect("the name tells the architecture");
+    let emulator = (!emulator.ends_with(std::env::consts::ARCH)).then(|| emulator.to_owned());
+    let program = program.to_str().expect("it is UTF-8").to_owned();
+    emulator.into_iter().chain([program]).collect()
+}
 
 #[test]
 fn this_machines_program_passes_the_http_tests() {

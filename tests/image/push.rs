@@ -1,76 +1,162 @@
-//! `just push` into a real registry: each tag an image for two architectures.
+//! `just push` and `just release` into a real registry: each tag an image for two architectures.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::common::engines::{Container, Engine, Images, just};
+use crate::common::engines::{Container, Engine, Images, just, just_refuses};
 use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, exchange, get, have};
+use crate::common::{Folder, Start, exchange, get, have, repository, run};
+use crate::programs::{EMULATORS, runnable};
 use crate::variants::{VARIANTS, without};
 use serde_json::{Value, json};
 
-/// Each architecture with its number in the head of an ELF file (`e_machine`, elf(5)).
-const ARCHITECTURES: [(&str, u16); 2] = [("amd64", 62), ("arm64", 183)];
+/// Each architecture as an engine calls it, and as a compiler does.
+const ARCHITECTURES: [(&str, &str); 2] = [("amd64", "x86_64"), ("arm64", "aarch64")];
 
 /// Debian's registry, with its configuration in that folder and its images in memory.
 fn registry(folder: &Folder) -> Server {
     let config = folder.path().join("config.yml");
     let lines = "version: 0.1\nhttp: {addr: '127.0.0.1:0'}\nstorage: {inmemory: {}}\n";
-    std::fs::write(&config, lines).expect("a file can be written");
+    fs::write(&config, lines).expect("a file can be written");
     let mut registry = Command::new("docker-registry");
     registry.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
     Server::start(&mut registry, LISTENING)
 }
 
-#[test]
-#[ignore = "compiles for two architectures"]
-fn podman_pushes_each_tag_for_two_architectures() {
-    if !have(&["docker-registry"]) {
-        return;
-    }
-    let Some(podman) = Engine::of("podman") else { return };
+/// The tags of our images in a registry, sorted.
+fn tags(registry: SocketAddr) -> Value {
+    let mut tags = get(registry, "/v2/classroom/appinfo/tags/list").json()["tags"].take();
+    tags.as_array_mut().expect("there are tags").sort_by_key(Value::to_string);
+    tags
+}
+
+/// The index of a tag, and its digest.
+fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
+    let request = format!(
+        "GET /v2/classroom/appinfo/manifests/{tag} HTTP/1.1\r\nHost: registry\r\n\
+         Accept: application/vnd.oci.image.index.v1+json\r\n\
+         Accept: application/vnd.oci.image.manifest.v1+json\r\n\
+         Accept: application/vnd.docker.distribution.manifest.list.v2+json\r\n\r\n"
+    );
+    let answer = exchange(registry, request.as_bytes()).expect("an answer");
+    let digest = answer.header("docker-content-digest").expect("it tells the digest").to_owned();
+    (answer.json(), digest)
+}
+
+/// Fails unless an index is of images for both architectures.
+#[track_caller]
+fn has_both_architectures(index: &Value) {
+    let images = index["manifests"].as_array().expect("it is an index");
+    let platforms = images.iter().map(|image| &image["platform"]["architecture"]);
+    assert_eq!(platforms.collect::<Vec<_>>(), ARCHITECTURES.map(|(engines, _)| engines));
+}
+
+/// Pulls the images of these tags for an architecture, runs the program of each, and fails if more
+/// than their variants differ.
+#[track_caller]
+fn pulled_images_run(
+    podman: Engine,
+    registry: SocketAddr,
+    tags: [&str; 3],
+    architecture: (&str, &str),
+) {
     let folder = Folder::new();
-    let registry = registry(&folder);
-    just(&format!("ENGINE=podman push {}/classroom", registry.address));
+    let seen = [0, 1, 2].map(|place| {
+        let name = format!("{registry}/classroom/appinfo:{}", tags[place]);
+        let (arch, compiler_arch) = architecture;
+        podman.run(&format!("pull --quiet --tls-verify=false --arch {arch} {name}"));
+        let mut image = podman.inspect(&name);
+        assert_eq!(image["Architecture"], arch);
+        let container = Container { engine: podman, id: podman.run(&format!("create {name}")) };
+        let copy = folder.path().join("appinfo");
+        podman.run(&format!("cp {}:/appinfo {}", container.id, copy.display()));
+        // What podman would do with the image for its own architecture, the emulator does for the other.
+        let variant = VARIANTS[place];
+        let program = Start::of(&runnable(compiler_arch, &copy)).env("APPINFO_VARIANT", variant);
+        let answer = program.env("MY_POD_NAME", "pulled").spawn().get("/v1/appinfo");
+        assert_eq!(answer.header("appinfo-pod"), Some("pulled"));
+        assert_eq!(answer.status, if variant == "broken" { 500 } else { 200 });
+        (without(variant, &image["Config"]), image["RootFS"].take())
+    });
+    assert_eq!(seen[0].1["Layers"].as_array().map(Vec::len), Some(1), "there is one layer");
+    seen.iter().for_each(|image| assert_eq!(*image, seen[0], "for {architecture:?}"));
+}
 
-    let mut tags = get(registry.address, "/v2/classroom/appinfo/tags/list").json();
-    tags["tags"].as_array_mut().expect("there are tags").sort_by_key(Value::to_string);
-    assert_eq!(tags["tags"], json!(["1", "2", "3"]));
-    for tag in 1..=3 {
-        let index = format!(
-            "GET /v2/classroom/appinfo/manifests/{tag} HTTP/1.1\r\nHost: registry\r\n\
-             Accept: application/vnd.oci.image.index.v1+json\r\n\
-             Accept: application/vnd.docker.distribution.manifest.list.v2+json\r\n\r\n"
-        );
-        let index = exchange(registry.address, index.as_bytes()).expect("an answer").json();
-        let images = index["manifests"].as_array().expect("it is an index");
-        let platforms = images.iter().map(|image| &image["platform"]["architecture"]);
-        assert_eq!(
-            platforms.collect::<Vec<_>>(),
-            ARCHITECTURES.map(|(architecture, _)| architecture)
-        );
-    }
-    for (architecture, machine) in ARCHITECTURES {
-        let seen = [1, 2, 3].map(|tag| {
-            let repository = format!("{}/classroom/appinfo", registry.address);
-            let pulled = Images { engine: podman, repository };
-            let name = pulled.name(tag);
-            podman.run(&format!("pull --quiet --tls-verify=false --arch {architecture} {name}"));
-            let mut image = podman.inspect(&name);
-            assert_eq!(image["Architecture"], architecture);
-            let container = Container { engine: podman, id: podman.run(&format!("create {name}")) };
-            let copy = folder.path().join("appinfo");
-            podman.run(&format!("cp {}:/appinfo {}", container.id, copy.display()));
-            let program = std::fs::read(copy).expect("it was copied");
-            assert!(program.starts_with(b"\x7fELF"));
-            assert_eq!(u16::from_le_bytes([program[18], program[19]]), machine, "{architecture}");
-            (without(VARIANTS[tag - 1], &image["Config"]), image["RootFS"].take())
-        });
-        assert_eq!(seen[0].1["Layers"].as_array().map(Vec::len), Some(1), "there is one layer");
-        seen.iter().for_each(|image| assert_eq!(*image, seen[0], "for {architecture}"));
-    }
-
+/// Fails if a recipe has left images of its own.
+fn nothing_is_left(podman: Engine) {
     let left = podman.run("images --format {{.Repository}}");
     for name in ["localhost/appinfo-all", "localhost/appinfo-amd64", "localhost/appinfo-arm64"] {
         assert!(!left.lines().any(|line| line == name), "{name} has been left behind");
     }
+}
+
+/// Then it releases them: both recipes make their images in the same place.
+#[test]
+#[ignore = "compiles for two architectures"]
+fn podman_pushes_and_releases_for_two_architectures() {
+    if !have(&["docker-registry", "skopeo"]) || !have(&EMULATORS) {
+        return;
+    }
+    let Some(podman) = Engine::of("podman") else { return };
+    let folder = Folder::new();
+    let server = registry(&folder);
+    let registry = server.address;
+    // Removes what was pulled, in the end.
+    let _pulled = Images { engine: podman, repository: format!("{registry}/classroom/appinfo") };
+
+    just(&format!("ENGINE=podman push {registry}/classroom"));
+    assert_eq!(tags(registry), json!(["1", "2", "3"]));
+    ["1", "2", "3"].iter().for_each(|tag| has_both_architectures(&index(registry, tag).0));
+    for architecture in ARCHITECTURES {
+        pulled_images_run(podman, registry, ["1", "2", "3"], architecture);
+    }
+    nothing_is_left(podman);
+
+    just(&format!("release {registry}/classroom"));
+    let fixed = VARIANTS.map(|variant| format!("{}-{variant}", env!("CARGO_PKG_VERSION")));
+    let mut all = Vec::from(["1", "2", "3"].map(str::to_owned));
+    all.extend(fixed.clone());
+    all.sort();
+    assert_eq!(tags(registry), json!(all));
+    let digests = || -> Value {
+        let file = fs::read(repository().join("target/indexes/digests.json")).expect("it is there");
+        serde_json::from_slice(&file).expect("it is JSON")
+    };
+    let metadata = just("metadata");
+    for (place, variant) in VARIANTS.into_iter().enumerate() {
+        let (released, digest) = index(registry, &fixed[place]);
+        has_both_architectures(&released);
+        assert_eq!(digests()[variant], digest);
+        assert_eq!(index(registry, &(place + 1).to_string()).1, digest, "{variant} is both tags");
+        let annotations = released["annotations"].as_object().expect("the index is annotated");
+        let annotations =
+            annotations.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap()));
+        let mut lines: Vec<_> = metadata.lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(annotations.collect::<Vec<_>>(), lines);
+    }
+    let names = [0, 1, 2].map(|place| fixed[place].as_str());
+    for architecture in ARCHITECTURES {
+        pulled_images_run(podman, registry, names, architecture);
+    }
+    nothing_is_left(podman);
+
+    // Again, as after a failure midway: the same images may have their tags again.
+    let before = digests();
+    just(&format!("release {registry}/classroom"));
+    assert_eq!(digests(), before);
+    // Another image, of one architecture alone, has the last of these tags: nothing is pushed.
+    let other = format!("docker://{registry}/classroom/appinfo");
+    for tag in [&fixed[2], "1"] {
+        let mut copy = Command::new("skopeo");
+        copy.args(["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"]);
+        run(copy.args([format!("{other}:2"), format!("{other}:{tag}")]));
+    }
+    let occupied = index(registry, "1").1;
+    let said = just_refuses(&format!("release {registry}/classroom"));
+    let sentence = format!("/appinfo:{} is another image already", fixed[2]);
+    assert!(said.contains(&sentence), "{said}");
+    assert_eq!(index(registry, "1").1, occupied, "nothing was pushed");
+    nothing_is_left(podman);
 }

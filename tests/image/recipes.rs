@@ -11,6 +11,9 @@ use crate::common::{self, Folder, have};
 use crate::variants::{IMAGES, VARIANTS};
 use serde_json::Value;
 
+/// How every image is told its version.
+const VERSION_LABEL: &str = concat!("org.opencontainers.image.version=", env!("CARGO_PKG_VERSION"));
+
 /// A PATH with these programs, where there is no cargo.
 pub fn path_without_cargo(programs: &Path) -> String {
     let path = env::var_os("PATH").expect("there is a PATH");
@@ -22,9 +25,14 @@ pub fn path_without_cargo(programs: &Path) -> String {
     path.expect("they come from a PATH").into_string().expect("it is UTF-8")
 }
 
+/// What the recipes read.
+const FILES: [&str; 4] = ["justfile", "Containerfile", "Cargo.toml", "rust-toolchain.toml"];
+
 /// A copy of what the recipes need, where they may write, with the stand-ins first on the PATH.
 struct Workshop {
     folder: Folder,
+    /// Where the stand-ins write: elsewhere, since a recipe packs the folder while they do.
+    log: Folder,
     path: String,
 }
 
@@ -35,7 +43,7 @@ impl Workshop {
             return None;
         }
         let folder = Folder::new();
-        for file in ["justfile", "Containerfile", "Cargo.toml", "rust-toolchain.toml"] {
+        for file in FILES {
             let copy = folder.path().join(file);
             std::fs::copy(common::repository().join(file), copy).expect("it is copied");
         }
@@ -46,12 +54,12 @@ impl Workshop {
             symlink(stand_in, programs.join(name)).expect("a symlink can be made");
         }
         let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap_or_default());
-        Some(Workshop { folder, path })
+        Some(Workshop { folder, log: Folder::new(), path })
     }
 
     /// Types this line, on a machine where both engines answer unless it says otherwise.
     fn types(&self, line: &str) -> Ran {
-        let log = self.folder.path().join("log");
+        let log = self.log.path().join("log");
         let _ = std::fs::remove_file(&log);
         let output = Command::new("bash")
             .args(["-c", line])
@@ -167,7 +175,8 @@ fn image_takes_the_variant_the_name_and_the_engine_as_people_type_them() {
         let ran = workshop.just(line);
         let both = [ran.calls_of("docker build "), ran.calls_of("podman build ")].concat();
         let [build] = both[..] else { panic!("{line} builds one image: {ran:#?}") };
-        has_words(build, &format!("{engine} {words} VERSION=0.1.0 REVISION=0123456789abcdef"));
+        let revision = "org.opencontainers.image.revision=0123456789abcdef";
+        has_words(build, &format!("{engine} {words} {VERSION_LABEL} {revision}"));
     }
 }
 
@@ -189,6 +198,7 @@ fn what_cannot_work_is_refused_in_a_sentence_before_anything_is_built() {
         ("ENGINES= just push registry.example", no_podman_nor_buildx),
         ("ENGINES=docker just push registry.example", no_podman_nor_buildx),
         ("just push", "just push registry"),
+        ("just release", "just release registry"),
         ("ENGINE=podman just load docker-desktop", not_podman),
         ("ENGINE=podman just load orbstack", not_podman),
         ("ENGINE=podman just load rancher-desktop", not_podman),
@@ -196,7 +206,7 @@ fn what_cannot_work_is_refused_in_a_sentence_before_anything_is_built() {
         ("ENGINE=podman just load colima-class", not_podman),
         (
             "just load gke_canary",
-            "but the context is \"gke_canary\": push the images to a registry",
+            "but \"gke_canary\" is none of them: push the images to a registry",
         ),
         ("CONTEXT= just load", "kubectl has no current context"),
         ("just e2e", "just e2e context"),
@@ -251,6 +261,19 @@ fn load_gives_the_images_to_the_cluster_of_the_context() {
         ("just load kind-2", "kind load image-archive target/images.tar --name 2"),
         ("just load minikube", "minikube --profile minikube image load target/images.tar"),
         ("CONTEXT=k3d-3 just load", "k3d image import target/images.tar --cluster 3"),
+        // What the nodes say, whatever the context is called.
+        (
+            "NODE='kind://docker/canary/canary-control-plane minikube= microk8s=' just load work",
+            "kind load image-archive target/images.tar --name canary",
+        ),
+        (
+            "NODE='k3s://k3d-a-b-server-0 minikube= microk8s=' just load kind-work",
+            "k3d image import target/images.tar --cluster a-b",
+        ),
+        (
+            "NODE=' minikube=class microk8s=' just load class",
+            "minikube --profile class image load target/images.tar",
+        ),
     ] {
         for (engine, flags) in [("docker", ""), ("podman", "--multi-image-archive")] {
             let ran = workshop.just(&format!("export ENGINE={engine}; {line}"));
@@ -260,11 +283,93 @@ fn load_gives_the_images_to_the_cluster_of_the_context() {
         }
     }
     // There the cluster takes its images from docker.
-    for context in ["docker-desktop", "orbstack", "rancher-desktop", "colima", "colima-class"] {
-        let ran = workshop.just(&format!("just load {context}"));
+    for line in [
+        "just load docker-desktop",
+        "just load orbstack",
+        "just load rancher-desktop",
+        "just load colima",
+        "NODE='k3s://colima-class minikube= microk8s=' just load colima-class",
+        "NODE='kind://docker/desktop/desktop-control-plane minikube= microk8s=' \
+         STORE='[[driver-type io.containerd.snapshotter.v1]]' just load docker-desktop",
+    ] {
+        let ran = workshop.just(line);
         ran.builds_all("docker build ", "localhost/appinfo");
         assert_eq!(ran.calls_of("docker save "), [""; 0], "{ran:#?}");
     }
+}
+
+/// Each line is one that a shell can read.
+#[test]
+fn load_prints_two_lines_where_only_the_nodes_can_load() {
+    let Some(workshop) = Workshop::new() else { return };
+    let images = IMAGES.join(" ");
+    for (engine, save) in
+        [("docker", "docker save"), ("podman", "podman save --quiet --multi-image-archive")]
+    {
+        let save = format!("{save} --output appinfo.tar {images}");
+        for (node, context, import) in [
+            (
+                "k3s://laptop minikube= microk8s=",
+                "default",
+                "sudo k3s ctr images import appinfo.tar # on every node",
+            ),
+            (
+                " minikube= microk8s=true",
+                "microk8s",
+                "microk8s ctr image import appinfo.tar # on every node",
+            ),
+            (
+                "kind://docker/desktop/desktop-control-plane minikube= microk8s=",
+                "docker-desktop",
+                "for node in $(kubectl --context docker-desktop get nodes --output jsonpath='{.items[*].metadata.name}'); do \
+                 docker exec --interactive $node ctr --namespace k8s.io images import - <appinfo.tar; done",
+            ),
+        ] {
+            let line = format!("ENGINE={engine} NODE='{node}' just load {context}");
+            let ran = workshop.refuses(&line, &format!("two lines do it:\n{save}\n{import}\n"));
+            assert_eq!(ran.calls_of(&format!("{engine} build ")), [""; 0], "{ran:#?}");
+            common::run(Command::new("bash").args(["-n", "-c", import]));
+        }
+    }
+}
+
+/// As a clone has them with `core.autocrlf=true` where there is no .gitattributes.
+#[test]
+fn recipes_work_in_a_checkout_with_carriage_returns() {
+    let Some(mut workshop) = Workshop::new() else { return };
+    for file in FILES {
+        let file = workshop.folder.path().join(file);
+        let text = std::fs::read_to_string(&file).expect("it is there");
+        std::fs::write(&file, text.replace('\n', "\r\n")).expect("it can be written");
+    }
+    let programs = workshop.folder.path().join("programs");
+    std::fs::remove_file(programs.join("cargo")).expect("it is there");
+    workshop.path = path_without_cargo(&programs);
+    let ran = workshop.just("just load");
+    for run in ran.calls_of("docker run --rm --interactive ") {
+        has_words(run, "appinfo-rust-1.95.0:/usr/local docker.io/library/rust:1.95.0-slim");
+    }
+    ran.builds_all("docker build ", "localhost/appinfo");
+    for build in ran.calls_of("docker build ") {
+        has_words(build, VERSION_LABEL);
+    }
+    assert!(!ran.calls.iter().any(|call| call.contains('\r')), "{ran:#?}");
+    assert_eq!(ran.calls_of("kind load").len(), 1, "{ran:#?}");
+}
+
+/// Git has a program's files end their lines as it was told; ours say so themselves.
+#[test]
+fn a_clone_keeps_its_line_ends_whatever_git_is_told() {
+    if !have(&["git"]) {
+        return;
+    }
+    let (folder, mut git) = (Folder::new(), Command::new("git"));
+    git.args(["clone", "--quiet", "--no-local", "--config", "core.autocrlf=true"]);
+    common::run(git.arg(common::repository()).arg(folder.path()));
+    let mut list = Command::new("git");
+    let ends = common::run(list.args(["ls-files", "--eol"]).current_dir(folder.path()));
+    let changed: Vec<_> = ends.lines().filter(|line| line.contains("w/crlf")).collect();
+    assert!(ends.lines().count() > 100 && changed.is_empty(), "{changed:#?}");
 }
 
 #[test]
@@ -272,8 +377,13 @@ fn e2e_loads_what_it_can_and_runs_the_tutorial_on_the_context() {
     let Some(workshop) = Workshop::new() else { return };
     let test = "the_tutorial_runs_on_the_cluster_that_is_named";
     assert!(include_str!("../cluster/tutorial/mod.rs").contains(&format!("fn {test}()")));
-    for (context, loads) in [("kind-other", 1), ("gke_canary", 0)] {
-        let ran = workshop.just(&format!("just e2e {context}"));
+    for (variables, context, loads) in [
+        ("", "kind-other", 1),
+        ("NODE='kind://podman/other/other-worker minikube= microk8s='", "work", 1),
+        ("", "gke_canary", 0),
+        ("NODE='k3s://laptop minikube= microk8s='", "default", 0),
+    ] {
+        let ran = workshop.just(&format!("{variables} just e2e {context}"));
         assert_eq!(ran.calls_of("kind load").len(), loads, "{ran:#?}");
         let tutorial = [
             format!("cargo test --locked --test cluster -- --nocapture {test}"),
@@ -315,8 +425,9 @@ fn push_with_buildx_builds_both_architectures_at_once() {
     let Some(workshop) = Workshop::new() else { return };
     let ran = workshop.just("ENGINES=docker BUILDX=1 just push registry.example/team/");
     ran.builds_all("docker buildx build ", "registry.example/team/appinfo");
+    let title = "org.opencontainers.image.title=appinfo";
     for build in ran.calls_of("docker buildx build ") {
-        has_words(build, "--push linux/amd64,linux/arm64");
+        has_words(build, &format!("--push linux/amd64,linux/arm64 {title} index:{title}"));
     }
     for (arch, target) in
         [("amd64", "x86_64-unknown-linux-musl"), ("arm64", "aarch64-unknown-linux-musl")]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -26,6 +26,9 @@ const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
 /// Where no time passes.
 const NOW: &str = "2026-11-22T00:00:00Z";
 
+/// The node's path.
+const NODE: &str = "/api/v1/nodes/node";
+
 /// The running cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -45,16 +48,25 @@ struct State {
     service: Option<Service>,
 }
 
+/// A node that has these addresses.
+pub fn node(addresses: &[&str]) -> Value {
+    let address = |address| json!({"type": "InternalIP", "address": address});
+    let mut addresses: Vec<_> = addresses.iter().map(address).collect();
+    addresses.insert(0, json!({"type": "Hostname", "address": "node"}));
+    json!({"metadata": {"name": "node"}, "status": {"addresses": addresses}})
+}
+
 impl Cluster {
-    pub fn start() -> Cluster {
+    /// A cluster of one node.
+    pub fn start(mut node: Value) -> Cluster {
         let server = Server::http("127.0.0.1:0").expect("there is a free port");
         let address = server.server_addr().to_ip().expect("it has an address");
         let cluster = Cluster { address, state: Arc::default() };
-        let node = json!({
-            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"},
-            "status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}]},
-        });
-        cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
+        // Without one nobody may ask for nodes.
+        if !node.is_null() {
+            merge(&mut node, &json!({"apiVersion": "v1", "kind": "Node"}));
+            cluster.state().objects.insert(NODE.to_owned(), node);
+        }
         let api = cluster.clone();
         thread::spawn(move || server.incoming_requests().for_each(|request| api.answer(request)));
         cluster
@@ -78,7 +90,7 @@ impl Cluster {
         let kubectl = format!(
             "#!/usr/bin/env bash\n\
              if [ \"$1\" = port-forward ]; then\n\
-                 curl -s \"http://{}/port-forward/$2/$3\"\n\
+                 curl -s --noproxy '*' \"http://{}/port-forward/$2/$3\"\n\
                  exec tail -f /dev/null\n\
              fi\n\
              PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
@@ -90,7 +102,10 @@ impl Cluster {
             kubeconfig: Some(file("kubeconfig", &kubeconfig.to_string())),
             node: None,
             outside_images: false,
+            shell: "bash",
+            variables: Vec::new(),
             programs: Some(folder),
+            release: None,
         }
     }
 
@@ -100,7 +115,10 @@ impl Cluster {
 
     /// Answers a request to the API.
     fn answer(&self, mut request: Request) {
-        let body = serde_json::from_reader(request.as_reader()).unwrap_or_default();
+        let mut body = Vec::new();
+        request.as_reader().read_to_end(&mut body).expect("kubectl sends what it announces");
+        let body =
+            serde_json::from_slice(&body).unwrap_or_else(|_| copied_pod(request.url(), &body));
         let url = request.url().replace("%3D", "=").replace("%2C", ",");
         let (path, query) = url.split_once('?').unwrap_or((&url, ""));
         let (status, text) = if let Some(rest) = path.strip_prefix("/port-forward/") {
@@ -120,6 +138,7 @@ impl Cluster {
                 "GET" => self.get(path, query),
                 "POST" => Some(self.create(path, body)),
                 "PATCH" => self.patch(path, &body),
+                "PUT" => self.replace(path, body),
                 "DELETE" => self.delete(path),
                 other => panic!("no kubectl command of the tutorial sends {other} {path}"),
             };
@@ -157,6 +176,9 @@ impl Cluster {
                 && name.is_none_or(|name| object["metadata"]["name"] == name)
         });
         let items: Vec<_> = items.map(|(_, object)| object).collect();
+        if resource == "nodes" && items.is_empty() {
+            return None;
+        }
         let metadata = json!({"resourceVersion": "1"});
         Some(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
     }
@@ -166,9 +188,26 @@ impl Cluster {
         let metadata =
             json!({"uid": path, "resourceVersion": "1", "generation": 1, "creationTimestamp": NOW});
         merge(&mut object["metadata"], &metadata);
-        if object["kind"] == "Service" {
-            object["spec"]["clusterIP"] = json!("10.96.0.10");
-            object["spec"]["ports"][0]["nodePort"] = json!(self.open_node_port());
+        match text(&object["kind"]) {
+            "Service" if object["spec"]["type"] == "NodePort" => {
+                object["spec"]["clusterIP"] = json!("10.96.0.10");
+                object["spec"]["ports"][0]["nodePort"] = json!(self.open_node_port());
+            }
+            "Service" => {
+                object["spec"]["clusterIP"] = json!("10.96.0.10");
+                let mut state = self.state();
+                state.service = Some(Service::new("", None));
+                state.objects.insert(path.clone(), object.clone());
+                state.deal();
+            }
+            // One of its own, with an image that has none of the program's endpoints.
+            "Pod" => {
+                let probed = object["spec"]["containers"][0].get("readinessProbe").is_some();
+                let ready = if probed { "False" } else { "True" };
+                let conditions = json!([{"type": "Ready", "status": ready}]);
+                object["status"] = json!({"phase": "Running", "conditions": conditions});
+            }
+            _ => {}
         }
         self.state().objects.insert(path.clone(), object);
         self.roll_out(&path);
@@ -187,6 +226,26 @@ impl Cluster {
         for (key, value) in patch["metadata"]["labels"].as_object().into_iter().flatten() {
             state.pods.get_mut(path)?.label(key, text(value));
         }
+        drop(state);
+        self.roll_out(path);
+        self.state().objects.get(path).cloned()
+    }
+
+    /// Puts another object in an object's place; what the server has chosen for it stays.
+    fn replace(&self, path: &str, mut object: Value) -> Option<Value> {
+        let mut state = self.state();
+        let old = state.objects.get(path)?;
+        for field in ["uid", "resourceVersion", "generation", "creationTimestamp"] {
+            object["metadata"][field] = old["metadata"][field].clone();
+        }
+        if object["kind"] == "Service" {
+            for place in ["/spec/clusterIP", "/spec/ports/0/nodePort"] {
+                let chosen = old.pointer(place).cloned().unwrap_or_default();
+                let (object_place, field) = place.rsplit_once('/').expect("it has a parent");
+                object.pointer_mut(object_place).expect("it is there")[field] = chosen;
+            }
+        }
+        state.objects.insert(path.to_owned(), object);
         drop(state);
         self.roll_out(path);
         self.state().objects.get(path).cloned()
@@ -251,7 +310,12 @@ impl Cluster {
     /// Opens a port of the node for the Service. It is refused until somebody has asked, since
     /// kube-proxy has not programmed it yet.
     fn open_node_port(&self) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let node = self.state().objects[NODE]["status"]["addresses"][1]["address"].clone();
+        let node = node.as_str().and_then(|address| address.parse().ok()).unwrap_or(here);
+        // Not every node is this machine.
+        let listener = TcpListener::bind((node, 0)).or_else(|_| TcpListener::bind((here, 0)));
+        let listener = listener.expect("there is a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let cluster = self.clone();
         thread::spawn(move || {
@@ -313,6 +377,21 @@ impl State {
             pods.filter(|(path, _)| selects(&object["spec"]["selector"], &self.objects[*path]));
         service.set_pods(endpoints.map(|(_, pod)| pod));
     }
+}
+
+/// The pod in a body of protobuf, as `kubectl debug` sends it since 1.32: all that matters of it is
+/// whether it has kept the probes. Nothing where the body is empty.
+fn copied_pod(path: &str, body: &[u8]) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    let namespace = path.split('/').nth(4).expect("a pod is in a namespace");
+    let is_probed = String::from_utf8_lossy(body).contains("/readyz");
+    let container = if is_probed { json!({"readinessProbe": {}}) } else { json!({}) };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "variables", "namespace": namespace}, "spec": {"containers": [container]},
+    })
 }
 
 /// Whether an object has all labels of a selector.

@@ -1,13 +1,14 @@
 //! README.md and the tutorial in manifests/README.md are tests. What they say to type, and what they
 //! show to be printed, is taken from the pages themselves:
 //!
-//! - a block of `sh` is typed; a block of `text` right after it is what that prints (the same but
+//! - a block of `sh` is typed, into bash and into zsh; a block of `text` right after it is what that prints (the same but
 //!   for names that Kubernetes makes up, addresses and ages; shares within what chance allows;
 //!   three dots for any lines: see `likeness`); a block of `yaml` is an excerpt of a manifest;
 //! - a note in an HTML comment, which the reader does not see, says how the next block is run:
 //!   `not run: WHY` (only checked), `background: NAME` (left running, until `stop: NAME`), `soon`
 //!   (repeated until it prints what is shown), `aside` (the variables that it sets are
-//!   forgotten), `outside image` (needs an image of another registry). Between `load: on` and
+//!   forgotten), `outside image` (needs an image of another registry), `release` (only with a release's
+//!   files, in a folder that holds nothing else). Between `load: on` and
 //!   `load: off` clients count every request, and none may fail.
 //!
 //! Always: everything that the pages name is looked up, and the tutorial is run by the real
@@ -21,21 +22,23 @@
 pub mod api;
 mod likeness;
 mod load;
-mod make_believe;
-mod namespace;
+pub mod make_believe;
+pub mod namespace;
 mod player;
 pub mod readme;
 
 use std::collections::BTreeSet;
+use std::net::TcpListener;
 use std::process::Command;
 
 use self::readme::{Item, Step};
+use crate::common::engines::just;
 use crate::common::{self, Appinfo, Start, repository};
 use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
 /// The steps of both pages.
-fn steps() -> Vec<Step> {
+pub fn steps() -> Vec<Step> {
     let step = |item| match item {
         Item::Step(step) => Some(step),
         Item::Stop(_) | Item::Load(_) => None,
@@ -50,12 +53,34 @@ pub fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_block_is_one_that_bash_can_read_and_every_output_follows_its_commands() {
+fn bash_and_zsh_can_read_every_block() {
+    if !common::have(&["bash", "zsh"]) {
+        return;
+    }
     let steps = steps();
     assert!(steps.len() > 30, "the tutorial is there: {} blocks", steps.len());
     for Step { line, commands, .. } in steps {
-        let bash = Command::new("bash").args(["-n", "-c", &commands]).output().unwrap();
-        assert!(bash.status.success(), "line {line}: {}", String::from_utf8_lossy(&bash.stderr));
+        for shell in ["bash", "zsh"] {
+            let output = Command::new(shell).args(["-n", "-c", &commands]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{shell}, line {line}: {said}");
+        }
+    }
+}
+
+/// Right after a change `kubectl get pods` also lists the pods that are about to end.
+#[test]
+fn a_list_after_a_change_says_which_pods_have_to_be_gone() {
+    let page = common::text(readme::TUTORIAL);
+    let lines: Vec<_> = page.lines().collect();
+    let steps = steps().into_iter().filter(|step| step.is("soon"));
+    let lists: Vec<_> = steps.filter(|step| step.commands.contains("kubectl get pods")).collect();
+    assert_eq!(lists.len(), 4, "{lists:#?}");
+    for Step { line, .. } in lists {
+        let before = &lines[..line - 1];
+        let start = before.iter().rposition(|line| line.starts_with("```")).expect("a block");
+        let said = before[start..].join(" ");
+        assert!(said.contains("gone") || said.contains("Terminating"), "line {line}: {said}");
     }
 }
 
@@ -74,7 +99,7 @@ fn everything_that_the_pages_name_exists() {
     let written = labels.iter().map(|label| label.replace('=', ": ")).collect();
     let settings = matches(r"\[(APPINFO_\w+)[;,]", &help());
     let setting = r"(?:kubectl set env .* | -e )(APPINFO_[A-Z_]+)(?:=\w|-)";
-    let container = r"(?:--container=| )([\w-]+)(?:=localhost/| \\)";
+    let container = r"(?:--container=| )([\w-]+)(?:=\x22\$REGISTRY/| \\)";
     for (what, pattern, known) in [
         ("object", r"\b((?:deployment|service)/[a-z-]+)\b", all().iter().map(id).collect()),
         ("label", r"`((?:app|release|canary): \w+)`", written),
@@ -82,7 +107,11 @@ fn everything_that_the_pages_name_exists() {
         ("container", container, told("/spec/template/spec/containers/name=")),
         ("image", r"\b(localhost/appinfo:\d+)", told("/spec/template/spec/containers/image=")),
         ("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", rules()),
-        ("metric", r"`((?:http|appinfo|process)_\w+(?:\{[a-z,]+\})?)`", metrics(&appinfo)),
+        (
+            "metric",
+            r"`((?:http_requests?|appinfo|process)_\w+(?:\{[a-z,]+\})?)`",
+            metrics(&appinfo),
+        ),
         ("setting", setting, settings),
         ("file", file, files),
         ("path", path, paths),
@@ -95,7 +124,8 @@ fn everything_that_the_pages_name_exists() {
     // A command that nothing runs here has to be one of these, at least.
     for step in steps().iter().filter(|step| step.is("not run")) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
-        let known = ["cargo", "curl", "docker", "gcloud", "just", "kind", "printf", "sed", "while"];
+        let known = "cargo curl docker gcloud gh just kind kubectl printf sed while";
+        let known: Vec<_> = known.split(' ').collect();
         assert!(programs.iter().all(|it| known.contains(&it.as_str())), "{programs:?}");
     }
 }
@@ -124,7 +154,7 @@ fn metrics(appinfo: &Appinfo) -> BTreeSet<String> {
 #[test]
 fn every_excerpt_stands_in_a_manifest() {
     let manifest = common::text("manifests/appinfo.yaml");
-    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &readme::text());
+    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &common::text(readme::TUTORIAL));
     assert!(!excerpts.is_empty());
     for excerpt in excerpts {
         assert!(manifest.contains(&excerpt), "manifests/appinfo.yaml does not say\n{excerpt}");
@@ -147,6 +177,11 @@ fn every_link_leads_somewhere() {
             if target.starts_with("https://") {
                 continue;
             }
+            // On GitHub a page is at OWNER/REPOSITORY/blob/BRANCH/PATH.
+            if let Some(up) = target.strip_suffix("releases/latest") {
+                assert_eq!(up, "../".repeat(2 + name.matches('/').count()), "{name}: {target}");
+                continue;
+            }
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let file = if file.is_empty() { repository().join(name) } else { folder.join(file) };
             assert!(file.exists(), "{name}: {target}");
@@ -158,33 +193,42 @@ fn every_link_leads_somewhere() {
     }
 }
 
-/// Runs the block that begins so, in a copy of the manifests and without a cluster; what it printed.
-fn try_out(start: &str, folder: &common::Folder) -> String {
+/// Runs the block that begins so in that shell, in a copy of the manifests and without a cluster; what
+/// it printed.
+fn try_out(shell: &str, start: &str, folder: &common::Folder) -> String {
     let steps = steps();
     let step = steps.iter().find(|step| step.commands.starts_with(start)).expect("it is there");
     let folder = folder.path().display();
     let commands = step.commands.replace("/tmp/", &format!("{folder}/"));
     let copy = format!("cp -R manifests '{folder}' && cd '{folder}' && {commands}");
-    let mut bash = Command::new("bash");
-    common::run(bash.args(["-ec", &copy]).current_dir(repository()).env("KUBECONFIG", "/dev/null"))
+    let mut shell = Command::new(shell);
+    shell.args(["-ec", &copy]).current_dir(repository()).env("KUBECONFIG", "/dev/null");
+    common::run(&mut shell)
 }
 
 #[test]
 fn the_command_that_points_the_manifests_to_a_registry_does_so() {
-    let folder = common::Folder::new();
-    try_out("sed ", &folder);
-    for file in objects::all_files() {
-        let file = folder.path().join(file.strip_prefix(repository()).expect("it is ours"));
-        let text = std::fs::read_to_string(&file).expect("it was copied");
-        assert!(!text.contains("image: localhost/"), "{}: {text}", file.display());
+    if !common::have(&["bash", "zsh"]) {
+        return;
+    }
+    for shell in ["bash", "zsh"] {
+        let folder = common::Folder::new();
+        try_out(shell, "sed -i", &folder);
+        for file in objects::all_files() {
+            let file = folder.path().join(file.strip_prefix(repository()).expect("it is ours"));
+            let text = std::fs::read_to_string(&file).expect("it was copied");
+            assert!(!text.contains("image: localhost/"), "{}: {text}", file.display());
+        }
     }
 }
 
 #[test]
 fn the_commands_that_take_the_rules_to_another_prometheus_find_all_of_them() {
-    if common::have(&["bash", "kubectl", "promtool"]) {
-        let said = try_out("kubectl patch --local", &common::Folder::new());
-        assert!(said.contains("SUCCESS: 5 rules found"), "{said}");
+    if common::have(&["bash", "zsh", "kubectl", "promtool"]) {
+        for shell in ["bash", "zsh"] {
+            let said = try_out(shell, "kubectl patch --local", &common::Folder::new());
+            assert!(said.contains("SUCCESS: 5 rules found"), "{said}");
+        }
     }
 }
 
@@ -216,9 +260,12 @@ fn the_table_of_recipes_is_the_justfile() {
 
 #[test]
 fn a_try_by_hand_prints_what_the_program_prints() {
-    if !common::have(&["bash", "curl"]) {
-        return;
+    if common::have(&["bash", "zsh", "curl"]) {
+        ["bash", "zsh"].into_iter().for_each(try_by_hand);
     }
+}
+
+fn try_by_hand(shell: &str) {
     let steps = steps();
     let step = |words: &str| steps.iter().find(|step| step.commands.starts_with(words)).unwrap();
     let shown = |words: &str| step(words).output.as_deref().expect("an output is shown");
@@ -228,22 +275,70 @@ fn a_try_by_hand_prints_what_the_program_prints() {
     let program = common::program().join(" ");
     let commands = step("printf").commands.replace("/tmp", folder.path().to_str().expect("text"));
     let script = format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}; {commands}");
-    let appinfo = Start::of(&["bash", "-c", &script]).spawn();
+    let appinfo = Start::of(&[shell, "-c", &script]).spawn();
     let port = appinfo.address.port().to_string();
     let printed = appinfo.stderr.all().join("\n").replace(&port, "8080");
     let printed = printed.replace(folder.path().to_str().expect("text"), "/tmp");
     likeness::compare(shown("printf"), &printed).unwrap();
 
     let command = step("curl localhost:8080/v1").commands.replace("8080", &port);
-    let printed = common::run(Command::new("bash").args(["-c", &command]));
+    let printed = common::run(Command::new(shell).args(["-c", &command]));
     assert_eq!(printed, shown("curl localhost:8080/v1"));
 }
 
 #[test]
 fn the_tutorial_runs_on_a_make_believe_cluster() {
     if common::have(&["bash", "curl", "kubectl"]) {
-        player::play(&make_believe::Cluster::start().access());
+        player::play(&make_believe::Cluster::start(make_believe::node(&["127.0.0.1"])).access());
     }
+}
+
+/// As at a company's desk: zsh, a locale with decimal commas, Debian's awk (which heeds it), a proxy
+/// that answers nothing, and a node whose first address is an IPv6 one, where this machine has such.
+#[test]
+fn the_tutorial_runs_in_zsh_with_commas_and_a_proxy() {
+    if !common::have(&["zsh", "curl", "kubectl", "mawk", "localedef"]) {
+        return;
+    }
+    let folder = common::Folder::new();
+    let locale = folder.path().join("de_DE.UTF-8");
+    let mut localedef = Command::new("localedef");
+    localedef.args(["--no-archive", "--inputfile=de_DE", "--charmap=UTF-8"]).arg(locale);
+    if !localedef.output().is_ok_and(|made| made.status.success()) {
+        return common::skip("needs the sources of de_DE.UTF-8 (Debian: apt install locales)");
+    }
+    let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    let addresses = if has_ipv6 { &["::1", "127.0.0.1"][..] } else { &["127.0.0.1"] };
+    let mut access = make_believe::Cluster::start(make_believe::node(addresses)).access();
+    let programs = access.programs.as_ref().expect("there is a folder").path();
+    std::fs::write(programs.join("awk"), "#!/bin/sh\nexec mawk \"$@\"\n").expect("it is written");
+    common::run(Command::new("chmod").arg("+x").arg(programs.join("awk")));
+    access.shell = "zsh";
+    access.variables = vec![
+        ("LC_ALL", "de_DE.UTF-8".to_owned()),
+        ("LOCPATH", folder.path().display().to_string()),
+        // The port `discard`: nothing listens there.
+        ("http_proxy", "http://127.0.0.1:9".to_owned()),
+    ];
+    player::play(&access);
+}
+
+/// Without a clone: in a folder that has what the tutorial says to download, and nothing else.
+#[test]
+#[ignore = "builds a release"]
+fn the_tutorial_runs_with_the_files_of_a_release() {
+    if !common::have(&["bash", "curl", "kubectl", "just"]) {
+        return;
+    }
+    just("dist localhost");
+    let release = common::Folder::new();
+    for file in ["manifests.tar.gz", "SHA256SUMS"] {
+        let made = repository().join("target/dist").join(file);
+        std::fs::copy(made, release.path().join(file)).expect("it is copied");
+    }
+    let mut access = make_believe::Cluster::start(make_believe::node(&["127.0.0.1"])).access();
+    access.release = Some(release);
+    player::play(&access);
 }
 
 #[test]

@@ -19,6 +19,12 @@ pub struct Access {
     pub outside_images: bool,
     /// A folder whose programs go before those of the same name.
     pub programs: Option<Folder>,
+    /// A folder with a release's files, in which the commands are typed; else in the repository.
+    pub release: Option<Folder>,
+    /// What the commands are typed into.
+    pub shell: &'static str,
+    /// Variables that are set there before anything is typed.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Access {
@@ -31,6 +37,9 @@ impl Access {
             node: variable("APPINFO_NODE_ADDRESS"),
             outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
             programs: None,
+            release: None,
+            shell: "bash",
+            variables: Vec::new(),
         })
     }
 }
@@ -41,6 +50,9 @@ pub struct Namespace {
     pub folder: Folder,
     pub name: String,
     path: String,
+    place: PathBuf,
+    shell: &'static str,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Namespace {
@@ -55,7 +67,10 @@ impl Namespace {
         let programs = access.programs.iter().map(|folder| format!("{}:", folder.path().display()));
         let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let name = format!("appinfo-tutorial-{}", std::process::id());
-        let namespace = Namespace { folder, name, path };
+        let (shell, variables) = (access.shell, access.variables.clone());
+        let release = access.release.as_ref().map(|folder| folder.path().to_owned());
+        let place = release.unwrap_or_else(|| common::repository().to_owned());
+        let namespace = Namespace { folder, name, path, place, shell, variables };
         namespace.kubectl(&format!("config use-context {}", access.context));
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
@@ -68,14 +83,26 @@ impl Namespace {
     }
 
     /// Runs kubectl with arguments separated by white space.
-    fn kubectl(&self, arguments: &str) {
-        common::run(self.command("kubectl").args(arguments.split(' ')));
+    pub fn kubectl(&self, arguments: &str) -> String {
+        common::run(self.command("kubectl").args(arguments.split(' ')))
+    }
+
+    /// A shell that reads these commands, and no file of its user's.
+    pub fn shell(&self, commands: &str) -> Command {
+        let mut shell = self.command(self.shell);
+        if self.shell == "zsh" {
+            shell.arg("-f");
+        }
+        // Readers have it set or not; the tests' shells fail where a variable is not.
+        shell.args(["-c", commands]).env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        shell
     }
 
     /// A program that knows this namespace of this cluster and no other.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.current_dir(common::repository()).stdin(Stdio::null());
+        command.current_dir(&self.place).stdin(Stdio::null());
         command.env("PATH", &self.path).env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command

@@ -30,6 +30,7 @@ pub fn play(access: &Access) {
     for item in readme::script(TUTORIAL) {
         match item {
             Item::Step(step) if step.is("not run") => {}
+            Item::Step(step) if step.is("release") && access.release.is_none() => {}
             Item::Step(step) if step.is("outside image") && !access.outside_images => {}
             Item::Step(step) => player.step(&step),
             Item::Stop(name) => player.stop(&name),
@@ -104,7 +105,7 @@ impl<'a> Player<'a> {
 
     /// Types the commands once, and compares.
     fn attempt(&self, step: &Step) -> Result<(), String> {
-        let output = self.bash(step).output().expect("bash starts");
+        let output = self.shell(step).output().expect("the shell starts");
         let printed = self.as_shown(&String::from_utf8_lossy(&output.stdout));
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
@@ -115,8 +116,9 @@ impl<'a> Player<'a> {
 
     /// Starts what stays, and waits until it prints the first line shown, if one is.
     fn start(&self, step: &Step, shows: &str) -> Background {
-        let mut bash = self.bash(step);
-        let mut child = bash.stdout(Stdio::piped()).process_group(0).spawn().expect("bash starts");
+        let mut shell = self.shell(step);
+        let started = shell.stdout(Stdio::piped()).process_group(0).spawn();
+        let mut child = started.expect("the shell starts");
         let printed = Lines::of(child.stdout.take().expect("stdout is piped"));
         let background = Background(child);
         if let Some(first_line) = step.output.iter().flat_map(|output| output.lines()).next() {
@@ -129,14 +131,14 @@ impl<'a> Player<'a> {
     }
 
     /// The shell that types a step's commands. It knows the variables that earlier ones have set.
-    fn bash(&self, step: &Step) -> Command {
+    fn shell(&self, step: &Step) -> Command {
         let forget = step.is("background") || step.is("aside");
         let keep = if forget { "" } else { "export -p >\"$VARIABLES\"" };
         let commands = self.localised(&step.commands);
         let script = format!("set -euo pipefail; source \"$VARIABLES\"; set -a\n{commands}{keep}");
-        let mut bash = self.namespace.command("bash");
-        bash.args(["-c", &script]).env("VARIABLES", self.namespace.folder.path().join("variables"));
-        bash
+        let mut shell = self.namespace.shell(&script);
+        shell.env("VARIABLES", self.namespace.folder.path().join("variables"));
+        shell
     }
 
     /// The tutorial's commands with the ports and the node address that serve here.
@@ -163,7 +165,7 @@ impl<'a> Player<'a> {
     /// The URL that the tutorial has arrived at.
     fn url(&self) -> String {
         let (commands, note) = ("printf %s \"$URL\"\n".to_owned(), "aside".to_owned());
-        common::run(&mut self.bash(&Step { commands, note, ..Step::default() }))
+        common::run(&mut self.shell(&Step { commands, note, ..Step::default() }))
     }
 }
 

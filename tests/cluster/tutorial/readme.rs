@@ -59,7 +59,8 @@ pub fn script(name: &str) -> Vec<Item> {
     let text = common::text(name);
     let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
     let blocks = Regex::new(block).expect("the pattern is right");
-    let how = r"^(not run: .*|background: [a-z-]+|(soon|aside|outside image)(, (soon|aside))*)$";
+    let how =
+        r"^(not run: .*|background: [a-z-]+|(soon|aside|release|outside image)(, (soon|aside))*)$";
     let how = Regex::new(how).expect("the pattern is right");
     let (mut items, mut note) = (Vec::new(), String::new());
     // Where the last block of commands ends.
