@@ -7,9 +7,10 @@ use std::process::Command;
 
 use crate::common::pod::Pod;
 use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, Start, eventually, get, have, repository, run, until};
+use crate::common::{Folder, Start, each, eventually, get, have, run, text, until};
 use crate::objects::named;
 use crate::pod;
+use crate::tutorial::matches;
 use serde_json::{Value, json};
 
 /// A file of Prometheus' ConfigMap.
@@ -57,10 +58,14 @@ fn the_rules_make_of_each_story_what_they_should() {
     if !have(&["promtool"]) {
         return;
     }
-    let folder = Folder::new();
-    let stories = folder.path().join("rules.test.yml");
-    fs::copy(repository().join("tests/cluster/rules.test.yml"), &stories).expect("it is copied");
+    let written = text("tests/cluster/rules.test.yml");
+    for query in matches(r"(?m)^((?:release|canary):.* >= bool .*)$", &text("README.md")) {
+        assert!(written.contains(&format!("expr: '{query}'")), "no story has {query}");
+    }
     let check = |rules: &str| {
+        let folder = Folder::new();
+        let stories = folder.path().join("rules.test.yml");
+        fs::write(&stories, &written).expect("the folder can be written");
         fs::write(folder.path().join("rules.yml"), rules).expect("the folder can be written");
         Command::new("promtool").args(["test", "rules"]).arg(&stories).output().expect("it runs")
     };
@@ -69,29 +74,49 @@ fn the_rules_make_of_each_story_what_they_should() {
     assert!(told.status.success(), "{told:#?}");
     let rules: String =
         rules.lines().filter(|line| !line.contains("# ")).map(|line| format!("{line}\n")).collect();
-    for (old, new) in [
+    let others = [
         ("> 0.05", ">= 0.05"),
         ("> 0.05", "> 0.0625"),
-        (">= on ()", "> on ()"),
+        ("} > 0\n", "} >= 0\n"),
+        (">= 3", ">= 2"),
+        (">= 3", ">= 5"),
+        (">= bool 3", ">= bool 2"),
+        (">= bool 3", ">= bool 7"),
         ("> 0.1", "> 0.09"),
         ("> 0.1", "> 0.5"),
-        ("2 * ", "3 * "),
+        ("2 * ", "2.5 * "),
         ("2 * ", ""),
         ("for: 1m", "for: 30s"),
         ("for: 1m", "for: 3m"),
-        ("{path=\"/v1/appinfo\"}", ""),
+        ("path=\"/v1/appinfo\"", "path!=\"\""),
+        ("(namespace, release", "(release"),
+        ("on (namespace)", "on ()"),
+        ("=~\"stable|canary\"", "=\"canary\""),
+        ("{release=~\"stable|canary\"}", ""),
         ("[1m]", "[2m]"),
+        ("[5m]", "[1m]"),
+        ("[5m]", "[20m]"),
+        ("[30s]", "[5s]"),
+        ("[30s]", "[5m]"),
         ("0.99,", "0.9,"),
+        ("0[.][1-9].*|", ""),
+        ("|[1-9].*", ""),
         ("5..", "4.."),
+        ("Inf *", "0 *"),
+        ("(1 - http_faults:ratio5m)", "1"),
         ("and (release:http_requests:rate1m > 0)", ""),
         ("release:http_requests:rate1m > 0", "release:http_requests:rate1m"),
-    ] {
+        ("release:http_requests:increase5m > 0", "release:http_requests:increase5m"),
+        ("with $labels.namespace", "with $value"),
+    ];
+    let places = others.into_iter().flat_map(|(old, new)| {
         assert!(rules.contains(old), "the rules say {old:?}");
-        for (place, _) in rules.match_indices(old) {
-            let other = format!("{}{new}{}", &rules[..place], &rules[place + old.len()..]);
-            assert!(!check(&other).status.success(), "{new:?} for {old:?} is not found:\n{other}");
-        }
-    }
+        rules.match_indices(old).map(move |(place, _)| (place, old, new))
+    });
+    each(2, places, |(place, old, new)| {
+        let other = format!("{}{new}{}", &rules[..place], &rules[place + old.len()..]);
+        assert!(!check(&other).status.success(), "{new:?} for {old:?} is not found:\n{other}");
+    });
 }
 
 /// A pod of a Deployment, with these variables more.
@@ -110,6 +135,7 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     let meta = |what: &str| format!("__meta_kubernetes_pod_{what}");
     let mut target = json!({
         meta("name"): pod["metadata"]["name"],
+        "__meta_kubernetes_namespace": pod["metadata"]["namespace"],
         meta("phase"): "Running",
         meta("ready"): "true",
         meta("container_port_name"): pod["spec"]["containers"][0]["ports"][0]["name"],
@@ -218,6 +244,7 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
         labels["__name__"] = "up".into();
         labels["job"] = "appinfo".into();
         labels["instance"] = process.appinfo.address.to_string().into();
+        labels["namespace"] = pod["metadata"]["namespace"].clone();
         labels["pod"] = pod["metadata"]["name"].clone();
         labels.to_string()
     });
