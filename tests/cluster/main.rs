@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod dashboard;
 mod manifests;
 mod monitoring;
 mod objects;

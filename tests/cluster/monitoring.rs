@@ -149,7 +149,7 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
 
 /// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with
 /// its pod's configuration and rules: only who tells of the pods differs, and how long things take.
-struct Canary {
+pub struct Canary {
     pods: Vec<(Value, Pod)>,
     prometheus: Server,
     rounds: usize,
@@ -157,7 +157,8 @@ struct Canary {
 }
 
 impl Canary {
-    fn start(canary: &str, variables: &[(&str, &str)]) -> Canary {
+    /// With our rules, or without any.
+    pub fn start(canary: &str, variables: &[(&str, &str)], with_rules: bool) -> Canary {
         let stable = (1..=3).map(|number| start("deployment/appinfo", number, &[]));
         let pods: Vec<_> = stable.chain([start(canary, 1, variables)]).collect();
         let mut targets: Vec<_> =
@@ -184,6 +185,7 @@ impl Canary {
         let config =
             sooner(config_for(&json!(targets)), 2, "_interval: 5s\n", "_interval: 250ms\n");
         let rules = sooner(self::config("rules.yml"), 2, "for: 1m\n", "for: 2s\n");
+        let rules = if with_rules { rules } else { "groups: []\n".to_owned() };
         let folder = Folder::new();
         let path = |name| folder.path().join(name).display().to_string();
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
@@ -200,24 +202,28 @@ impl Canary {
     }
 
     /// The results of an instant query, asked as the tutorial does.
-    fn query(&self, expression: &str) -> Vec<Value> {
+    pub fn query(&self, expression: &str) -> Vec<Value> {
         let url = format!("http://{}", self.prometheus.address);
         let mut promtool = Command::new("promtool");
         let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
         serde_json::from_str(&told).expect("a list")
     }
 
-    /// Waits until this has results, which is when it is true, while every pod answers equally
-    /// often, as behind a Service.
-    fn shows(&mut self, comparison: &str) {
-        eventually(comparison, || {
+    /// Waits until this is true, while every pod answers equally often, as behind a Service.
+    pub fn becomes(&mut self, what: &str, mut is_true: impl FnMut(&Canary) -> bool) {
+        until(what, || {
             for (_, pod) in &self.pods {
                 pod.appinfo.get("/v1/appinfo");
                 pod.appinfo.get("/readyz");
             }
             self.rounds += 1;
-            (!self.query(comparison).is_empty()).then_some(())
+            is_true(self)
         });
+    }
+
+    /// Waits until this has results, which is when it is true.
+    fn shows(&mut self, comparison: &str) {
+        self.becomes(comparison, |canary| !canary.query(comparison).is_empty());
     }
 }
 
@@ -227,7 +233,7 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
         return;
     }
     let broken = [("APPINFO_VARIANT", "broken")];
-    let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken);
+    let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken, true);
     canary.shows("release:http_errors:ratio_rate1m{release='canary'} == 1");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     canary.shows("ALERTS{alertname='CanaryFailing', alertstate='firing', release='canary'}");
@@ -261,7 +267,7 @@ fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
     }
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
-    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad);
+    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad, true);
     canary.shows("0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     let p99 = "release:http_request_duration_seconds:p99_rate1m";
