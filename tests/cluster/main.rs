@@ -5,6 +5,7 @@
 mod common;
 
 mod clusters;
+mod dashboard;
 mod manifests;
 mod monitoring;
 mod objects;

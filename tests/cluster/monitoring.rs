@@ -7,9 +7,10 @@ use std::process::Command;
 
 use crate::common::pod::Pod;
 use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, Start, eventually, get, have, repository, run, until};
+use crate::common::{Folder, Start, each, eventually, get, have, run, text, until};
 use crate::objects::named;
 use crate::pod;
+use crate::tutorial::matches;
 use serde_json::{Value, json};
 
 /// A file of Prometheus' ConfigMap.
@@ -57,10 +58,14 @@ fn the_rules_make_of_each_story_what_they_should() {
     if !have(&["promtool"]) {
         return;
     }
-    let folder = Folder::new();
-    let stories = folder.path().join("rules.test.yml");
-    fs::copy(repository().join("tests/cluster/rules.test.yml"), &stories).expect("it is copied");
+    let written = text("tests/cluster/rules.test.yml");
+    for query in matches(r"(?m)^((?:release|canary):.* >= bool .*)$", &text("README.md")) {
+        assert!(written.contains(&format!("expr: '{query}'")), "no story has {query}");
+    }
     let check = |rules: &str| {
+        let folder = Folder::new();
+        let stories = folder.path().join("rules.test.yml");
+        fs::write(&stories, &written).expect("the folder can be written");
         fs::write(folder.path().join("rules.yml"), rules).expect("the folder can be written");
         Command::new("promtool").args(["test", "rules"]).arg(&stories).output().expect("it runs")
     };
@@ -69,29 +74,45 @@ fn the_rules_make_of_each_story_what_they_should() {
     assert!(told.status.success(), "{told:#?}");
     let rules: String =
         rules.lines().filter(|line| !line.contains("# ")).map(|line| format!("{line}\n")).collect();
-    for (old, new) in [
+    let others = [
         ("> 0.05", ">= 0.05"),
-        ("> 0.05", "> 0.0625"),
-        (">= on ()", "> on ()"),
+        ("} > 0\n", "} >= 0\n"),
+        (">= 3", ">= 2"),
+        (">= bool 3", ">= bool 2"),
         ("> 0.1", "> 0.09"),
         ("> 0.1", "> 0.5"),
-        ("2 * ", "3 * "),
+        ("2 * ", "2.5 * "),
         ("2 * ", ""),
         ("for: 1m", "for: 30s"),
         ("for: 1m", "for: 3m"),
-        ("{path=\"/v1/appinfo\"}", ""),
+        ("path=\"/v1/appinfo\", ", ""),
+        ("by (namespace, release) (rate", "by (release) (rate"),
+        ("and on (namespace)", "and on ()"),
+        ("=~\"stable|canary\"", "=\"canary\""),
+        ("{release=~\"stable|canary\"}", ""),
         ("[1m]", "[2m]"),
+        ("[5m]", "[1m]"),
+        ("[30s]", "[5s]"),
+        ("[30s]", "[5m]"),
         ("0.99,", "0.9,"),
+        ("0[.][1-9].*|", ""),
+        ("|[1-9].*", ""),
         ("5..", "4.."),
+        ("Inf *", "0 *"),
+        ("(1 - http_faults:ratio5m)", "1"),
         ("and (release:http_requests:rate1m > 0)", ""),
         ("release:http_requests:rate1m > 0", "release:http_requests:rate1m"),
-    ] {
+        ("release:http_requests:increase5m > 0", "release:http_requests:increase5m"),
+        ("with $labels.namespace", "with $value"),
+    ];
+    let places = others.into_iter().flat_map(|(old, new)| {
         assert!(rules.contains(old), "the rules say {old:?}");
-        for (place, _) in rules.match_indices(old) {
-            let other = format!("{}{new}{}", &rules[..place], &rules[place + old.len()..]);
-            assert!(!check(&other).status.success(), "{new:?} for {old:?} is not found:\n{other}");
-        }
-    }
+        rules.match_indices(old).map(move |(place, _)| (place, old, new))
+    });
+    each(2, places, |(place, old, new)| {
+        let other = format!("{}{new}{}", &rules[..place], &rules[place + old.len()..]);
+        assert!(!check(&other).status.success(), "{new:?} for {old:?} is not found:\n{other}");
+    });
 }
 
 /// A pod of a Deployment, with these variables more.
@@ -110,6 +131,7 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     let meta = |what: &str| format!("__meta_kubernetes_pod_{what}");
     let mut target = json!({
         meta("name"): pod["metadata"]["name"],
+        "__meta_kubernetes_namespace": pod["metadata"]["namespace"],
         meta("phase"): "Running",
         meta("ready"): "true",
         meta("container_port_name"): pod["spec"]["containers"][0]["ports"][0]["name"],
@@ -123,7 +145,7 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
 
 /// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with
 /// its pod's configuration and rules: only who tells of the pods differs, and how long things take.
-struct Canary {
+pub struct Canary {
     pods: Vec<(Value, Pod)>,
     prometheus: Server,
     rounds: usize,
@@ -131,7 +153,8 @@ struct Canary {
 }
 
 impl Canary {
-    fn start(canary: &str, variables: &[(&str, &str)]) -> Canary {
+    /// With our rules, or without any.
+    pub fn start(canary: &str, variables: &[(&str, &str)], with_rules: bool) -> Canary {
         let stable = (1..=3).map(|number| start("deployment/appinfo", number, &[]));
         let pods: Vec<_> = stable.chain([start(canary, 1, variables)]).collect();
         let mut targets: Vec<_> =
@@ -158,6 +181,7 @@ impl Canary {
         let config =
             sooner(config_for(&json!(targets)), 2, "_interval: 5s\n", "_interval: 250ms\n");
         let rules = sooner(self::config("rules.yml"), 2, "for: 1m\n", "for: 2s\n");
+        let rules = if with_rules { rules } else { "groups: []\n".to_owned() };
         let folder = Folder::new();
         let path = |name| folder.path().join(name).display().to_string();
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
@@ -174,24 +198,28 @@ impl Canary {
     }
 
     /// The results of an instant query, asked as the tutorial does.
-    fn query(&self, expression: &str) -> Vec<Value> {
+    pub fn query(&self, expression: &str) -> Vec<Value> {
         let url = format!("http://{}", self.prometheus.address);
         let mut promtool = Command::new("promtool");
         let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
         serde_json::from_str(&told).expect("a list")
     }
 
-    /// Waits until this has results, which is when it is true, while every pod answers equally
-    /// often, as behind a Service.
-    fn shows(&mut self, comparison: &str) {
-        eventually(comparison, || {
+    /// Waits until this is true, while every pod answers equally often, as behind a Service.
+    pub fn becomes(&mut self, what: &str, mut is_true: impl FnMut(&Canary) -> bool) {
+        until(what, || {
             for (_, pod) in &self.pods {
                 pod.appinfo.get("/v1/appinfo");
                 pod.appinfo.get("/readyz");
             }
             self.rounds += 1;
-            (!self.query(comparison).is_empty()).then_some(())
+            is_true(self)
         });
+    }
+
+    /// Waits until this has results, which is when it is true.
+    fn shows(&mut self, comparison: &str) {
+        self.becomes(comparison, |canary| !canary.query(comparison).is_empty());
     }
 }
 
@@ -201,7 +229,7 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
         return;
     }
     let broken = [("APPINFO_VARIANT", "broken")];
-    let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken);
+    let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken, true);
     canary.shows("release:http_errors:ratio_rate1m{release='canary'} == 1");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     canary.shows("ALERTS{alertname='CanaryFailing', alertstate='firing', release='canary'}");
@@ -218,6 +246,7 @@ fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
         labels["__name__"] = "up".into();
         labels["job"] = "appinfo".into();
         labels["instance"] = process.appinfo.address.to_string().into();
+        labels["namespace"] = pod["metadata"]["namespace"].clone();
         labels["pod"] = pod["metadata"]["name"].clone();
         labels.to_string()
     });
@@ -234,7 +263,7 @@ fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
     }
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
-    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad);
+    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad, true);
     canary.shows("0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     let p99 = "release:http_request_duration_seconds:p99_rate1m";

@@ -16,8 +16,9 @@ static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\s([0-9]+[dhms])+$", " AGE"),
         // kubectl says this since 1.34.
         (r" from \S+ namespace$", ""),
-        // Prometheus' time, and any figure but none at all and all.
+        // Prometheus' time; a share's first decimal, and any other figure but none at all and all.
         (r" @\[[0-9.]+\]$", ""),
+        (r"(:ratio_.*)=> (0\.\d)\d*$", "$1=> SHARE $2"),
         (r"=> ([0-9]+[.e][-+.e0-9]*|[2-9]|[0-9]{2,})$", "=> FIGURE"),
         (r"\s+", " "),
     ]
@@ -105,6 +106,9 @@ mod tests {
             (r#"{"Namespace":""}"#, r#"{"Namespace":"default"}"#, false),
             ("x => 1 @[12.5]", "x => 0 @[12.5]", false),
             ("x => 1.02 @[12.5]", "x => 0.97 @[13]", true),
+            ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0.077 @[13]", true),
+            ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0.41 @[13]", false),
+            ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0 @[13]", false),
             // Three dots stand for any lines.
             ("a\n...\nb\n", "a\nb\n", true),
             ("a\n...\nb\n", "a\n1\n2\nb\n", true),

@@ -106,7 +106,7 @@ fn everything_that_the_pages_name_exists() {
         ("label to ask for", r" -l (\w+=\w+)", labels),
         ("container", container, told("/spec/template/spec/containers/name=")),
         ("image", r"\b(localhost/appinfo:\d+)", told("/spec/template/spec/containers/image=")),
-        ("rule", r"\b(release:\w+:\w+|Canary[A-Z]\w+)", rules()),
+        ("rule", r"\b((?:release|canary):\w+:\w+|Canary[A-Z]\w+)", rules()),
         (
             "metric",
             r"`((?:http_requests?|appinfo|process)_\w+(?:\{[a-z,]+\})?)`",
@@ -227,7 +227,7 @@ fn the_commands_that_take_the_rules_to_another_prometheus_find_all_of_them() {
     if common::have(&["bash", "zsh", "kubectl", "promtool"]) {
         for shell in ["bash", "zsh"] {
             let said = try_out(shell, "kubectl patch --local", &common::Folder::new());
-            assert!(said.contains("SUCCESS: 5 rules found"), "{said}");
+            assert!(said.contains("SUCCESS: 11 rules found"), "{said}");
         }
     }
 }
