@@ -81,7 +81,9 @@ impl Server {
             limits::apply(supervisor).map_err(|error| cannot_serve(error.into()))?;
         }
         if restarts > 0 {
-            require_resources(&listener).map_err(cannot_serve)?;
+            require_resources(&listener).map_err(|error| {
+                format!("cannot start {NEEDED} threads and open {NEEDED} files, as serving takes: {error}")
+            })?;
         }
         scheduling::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
