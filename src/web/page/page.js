@@ -110,8 +110,11 @@ function drawGrid() {
     grid.prepend(square);
   }
   while (grid.children[SQUARES]) grid.lastChild.remove();
-  const hint = 'Point at a square or use the arrow keys';
-  show({ detail: seen ? `${seen.text} (${waiting.length} newer)` : hint });
+  show({
+    detail: seen
+      ? `${seen.text} (${waiting.length} newer)`
+      : 'Point at a square or use the arrow keys'
+  });
 }
 grid.onpointerover = drawGrid;
 grid.onkeydown = ({ key, target }) => {
@@ -175,9 +178,10 @@ function drawPods(responses) {
 
 function drawLabels(row, { Namespace, Labels }) {
   const [, , namespace, , , , , cell] = row.cells,
-    empty = create('span', { className: 'wrong tag', textContent: '"" empty' }),
     labels = Object.entries(Labels ?? {}).map(pair => pair.join('='));
-  namespace.replaceChildren(Namespace || empty);
+  namespace.replaceChildren(
+    Namespace || create('span', { className: 'wrong tag', textContent: '"" empty' })
+  );
   if (String(labels) === row.labels?.join()) return;
   const fresh = labels.filter(label => row.labels && !row.labels.includes(label));
   if (fresh[0]) show({ announcement: `New on ${row.name}: ${fresh}` });
@@ -197,7 +201,7 @@ function drawLabels(row, { Namespace, Labels }) {
   summary.textContent = `+${hidden.length} labels`;
 }
 
-function drawVerdict(isCanaryThere) {
+function drawVerdict(canary) {
   const counts = Object.create(null);
   for (const { at, Release, failed, late } of results) {
     if (!Release || at < comparedSince) continue;
@@ -206,7 +210,7 @@ function drawVerdict(isCanaryThere) {
     count.failed += failed;
     count.late += late;
   }
-  if (!isCanaryThere) delete counts.canary;
+  if (!canary) delete counts.canary;
   const words = verdict(counts);
   const [headline] = words.split(': ', 1);
   // A screen reader is told of another headline, not of each other count.

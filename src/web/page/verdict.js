@@ -59,6 +59,8 @@ function verdict({ canary, stable, ...others }) {
   if (total < MIN_RESPONSES) return `too early: ${total} responses from the canary`;
   const percent = rate => (100 * rate).toFixed(1) + ' %';
   const found = ['failed', 'late']
+    // Of a few responses, none of them failed, next to nothing is known: that is no suspicion.
+    .filter(what => canary[what])
     .map(what => {
       const count = canary[what],
         stableCount = stable[what],
