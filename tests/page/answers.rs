@@ -36,9 +36,8 @@ fn the_broken_canary_is_seen_and_labels_as_they_change_under_the_path_prefix_of_
 
     // Pods: stable first, each with what it tells; the broken one can tell but its name.
     let row = |number: usize| {
-        let cells = browser.js(&format!(
-            "return [...$('pods').rows[{number}].cells].map(cell => cell.innerText)"
-        ));
+        let cells = browser
+            .js(&format!("return [...$('pods').rows[{number}].cells].map(cell => cell.innerText)"));
         serde_json::from_value::<Vec<String>>(cells).expect("cells hold text")
     };
     assert_eq!(browser.number("$('pods').rows.length"), 4.0);
@@ -57,7 +56,10 @@ fn the_broken_canary_is_seen_and_labels_as_they_change_under_the_path_prefix_of_
     assert_eq!(browser.number("$('pods').querySelectorAll('.new').length"), 0.0);
     stable[1].label("tier", "gold");
     browser.wait("$('pods').rows[1].querySelector('.new')?.textContent === 'tier=gold'");
-    assert_eq!(browser.text("announcement.textContent"), "New on appinfo-5d8c7b9f4d-7qvbn: tier=gold");
+    assert_eq!(
+        browser.text("announcement.textContent"),
+        "New on appinfo-5d8c7b9f4d-7qvbn: tier=gold"
+    );
     let hostile = "<script>document.title='bad'</script><img src=//bad.example onerror=bad()>";
     stable[0].label("x", hostile);
     browser.wait("$('pods').rows[0].querySelector('.new')");
@@ -133,7 +135,8 @@ fn a_late_answer_is_told_by_shape_and_each_pod_s_time_is_that_of_95_in_100() {
         (parts.join(" "), browser.text(&format!("{square}.ariaLabel")))
     };
     let looks =
-        [".late:not(.failed)", ".late.failed", ":not(.late, .failed)", ".failed:not(.late)"].map(square);
+        [".late:not(.failed)", ".late.failed", ":not(.late, .failed)", ".failed:not(.late)"]
+            .map(square);
     for (number, (shape, told)) in looks.iter().enumerate() {
         assert_eq!(looks.iter().filter(|(other, _)| other == shape).count(), 1, "{looks:?}");
         assert_eq!(told.contains(" ms late"), number < 2, "{told}");
@@ -149,10 +152,8 @@ fn a_late_answer_is_told_by_shape_and_each_pod_s_time_is_that_of_95_in_100() {
     assert!((0..3).all(|row| milliseconds(row) < 900.0));
     // It is about the last minute alone: a minute later nothing is known of who did not respond.
     service.set_pods(&stable);
-    browser.js(
-        "const now = performance.now.bind(performance);
-        performance.now = () => now() + 60e3;",
-    );
+    browser.js("const now = performance.now.bind(performance);
+        performance.now = () => now() + 60e3;");
     browser.wait("$('pods').rows.length === 3");
     assert_clean(&browser, &service);
 }

@@ -9,10 +9,14 @@ mod common;
 
 mod access;
 mod answers;
+mod anywhere;
 mod browser;
 mod demo;
+mod nginx;
+mod oldest;
 mod pace;
 mod screens;
+mod verdict;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use browser::{Browser, END};

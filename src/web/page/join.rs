@@ -116,7 +116,8 @@ const fn is_word(byte: u8) -> bool {
 const fn skip_comment(text: &[u8], mut i: usize) -> usize {
     let is_line = text[i] == b'/';
     while i < text.len() {
-        let is_end = if is_line { text[i] == b'\n' } else { text[i - 1] == b'*' && text[i] == b'/' };
+        let is_end =
+            if is_line { text[i] == b'\n' } else { text[i - 1] == b'*' && text[i] == b'/' };
         if is_end {
             return if is_line { i } else { i + 1 };
         }
