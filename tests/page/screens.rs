@@ -96,6 +96,88 @@ fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
     assert_clean(&browser, &service);
 }
 
+/// The colors in a part of the window, `[x, y, width, height]` as this expression yields it.
+fn colors(browser: &Browser, place: &str) -> String {
+    let place = browser
+        .js(&format!("const box = element => element.getBoundingClientRect(); return {place}"));
+    let [x, y, width, height] = [0, 1, 2, 3].map(|i| place[i].as_f64().expect("a number"));
+    let clip = json!({"x": x, "y": y, "width": width, "height": height, "scale": 1});
+    let shot = browser.devtools("Page.captureScreenshot", json!({"clip": clip}));
+    let decode = format!(
+        "const bytes = Uint8Array.from(atob({}), byte => byte.charCodeAt());
+        return createImageBitmap(new Blob([bytes])).then(image => {{
+            const canvas = new OffscreenCanvas(image.width, image.height).getContext('2d');
+            canvas.drawImage(image, 0, 0);
+            const {{ data }} = canvas.getImageData(0, 0, image.width, image.height);
+            const pixels = data.length / 4;
+            return [...new Set(Array.from({{ length: pixels }}, (_, i) => data.slice(4 * i, 4 * i + 3).join()))].join(' ');
+        }})",
+        shot["data"]
+    );
+    browser.js(&decode).as_str().expect("text").to_owned()
+}
+
+#[test]
+fn squares_bars_and_controls_show_in_forced_colors_and_in_print() {
+    let mut pods = three_stable();
+    pods.push(broken_canary());
+    let service = Service::new("", &pods);
+    let Some(browser) = watch(&service) else { return };
+    browser.wait("grid.querySelector('.canary') && bars.querySelectorAll('.stable').length > 2");
+    browser.wait("$('pods').rows.length === 4");
+    browser.click("#pause");
+    let dressed = [("forced-colors", "active"), ("prefers-reduced-motion", "reduce")];
+    browser.prefer(&dressed);
+    browser
+        .wait("matchMedia('(forced-colors: active)').matches && !document.getAnimations().length");
+    let (teal, amber, white) = ("16,119,141", "209,132,0", "255,255,255");
+    for (what, place, color) in [
+        ("a square", "(({x, y}) => [x + 4, y + 4, 4, 4])(box(find('#grid .stable')[0]))", teal),
+        (
+            "a canary's square",
+            "(({x, y}) => [x + 9, y + 2, 2, 2])(box(find('#grid .canary')[0]))",
+            amber,
+        ),
+        ("a bar", "(({x, y}) => [x + 2, y + 2, 4, 4])(box(find('#bars .stable')[1]))", teal),
+        ("the legend", "(({x, y}) => [x + 4, y + 4, 4, 4])(box(find('.soft .canary')[0]))", amber),
+    ] {
+        assert_eq!(colors(&browser, place), color, "{what}");
+    }
+    for (what, place) in [
+        (
+            "the button's border",
+            "(({x, y, height}) => [x, y + height / 2, 3, 1])(box(find('#pause')[0]))",
+        ),
+        (
+            "the row's stripe",
+            "(({x, y, height}) => [x, y + height / 2, 3, 1])(box(find('#pods tr')[0]))",
+        ),
+    ] {
+        let found = colors(&browser, place);
+        assert!(found != white && !found.is_empty(), "{what}: {found}");
+    }
+
+    // As browsers print, without backgrounds: what the page's drawing commands fill.
+    browser.prefer(&[("prefers-reduced-motion", "reduce")]);
+    let printed = browser.devtools("Page.printToPDF", json!({"printBackground": false}));
+    let filled = browser.js(&format!(
+        "const text = atob({});
+        const streams = [...text.matchAll(/stream\\r?\\n/g)].map(async ({{ 0: {{ length }}, index }}) => {{
+            const part = text.slice(index + length, text.indexOf('endstream', index));
+            const bytes = Uint8Array.from(part.replace(/\r?\n$/, ''), byte => byte.charCodeAt());
+            const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
+            return new Response(inflated).text().catch(() => '');
+        }});
+        return Promise.all(streams).then(all => all.join().match(/[\\d.]+ [\\d.]+ [\\d.]+ rg/g).join())",
+        printed["data"]
+    ));
+    let filled = filled.as_str().expect("text");
+    // The legend's gray, which nothing else has, and the white words on the button.
+    for (what, color) in [("the legend", ".498 .5529 .5843 rg"), ("the button", "1 1 1 rg")] {
+        assert!(filled.contains(color), "{what} is not printed: {filled}");
+    }
+}
+
 #[test]
 #[ignore = "takes two minutes; writes the pictures in tests/screenshots, or where APPINFO_SCREENSHOTS says"]
 fn pictures_of_the_broken_canary() {
