@@ -164,7 +164,7 @@ fn squares_bars_and_controls_show_in_forced_colors_and_in_print() {
         "const text = atob({});
         const streams = [...text.matchAll(/stream\\r?\\n/g)].map(async ({{ 0: {{ length }}, index }}) => {{
             const part = text.slice(index + length, text.indexOf('endstream', index));
-            const bytes = Uint8Array.from(part.replace(/\r?\n$/, ''), byte => byte.charCodeAt());
+            const bytes = Uint8Array.from(part.replace(/\\r?\\n$/, ''), byte => byte.charCodeAt());
             const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
             return new Response(inflated).text().catch(() => '');
         }});
