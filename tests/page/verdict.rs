@@ -17,7 +17,7 @@ fn the_pure_functions_pass_their_tests_in_node() {
 }
 
 #[test]
-fn the_verdict_follows_a_canary_that_comes_fails_and_is_replaced() {
+fn the_verdict_follows_a_canary_and_its_replacement() {
     let stable = three_stable();
     let broken = broken_canary();
     let service = Service::new("", &stable);
