@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use super::{broken_canary, late, pod, three_stable, watch};
-use crate::common::pod::FIXED_CANARY;
+use super::{broken_canary, pod, three_stable, watch};
+use crate::common::pod::{FIXED_CANARY, Pod, STABLE};
 use crate::common::service::Service;
-use crate::common::{have, repository, run};
+use crate::common::{Start, have, repository, run};
 
 /// Its simulations print how long it takes (with `-- --nocapture`).
 #[test]
@@ -53,24 +53,21 @@ fn the_verdict_follows_a_canary_and_its_replacement() {
     assert!(browser.text("announcement.textContent").contains("Verdict: no difference seen"));
 }
 
+/// Late is late against stable's median: here most responses are, so that against all they were not.
 #[test]
 fn the_verdict_tells_slower_and_what_it_cannot_compare() {
-    let stable = three_stable();
-    let slow = late(&FIXED_CANARY, "tq5hd");
-    let service = Service::new("", [&slow]);
+    let slow = ["tq5hd", "w8kcz", "zd4lm"]
+        .map(|suffix| FIXED_CANARY.pod(Start::new().args("--delay 400"), suffix));
+    let service = Service::new("", &slow);
     let Some(browser) = watch(&service) else { return };
     browser.wait("$('reason').textContent === 'no response from stable'");
     assert_eq!(browser.text("$('verdict').textContent"), "cannot compare");
-    service.set_pods(stable.iter().chain([&slow]));
+    let stable = pod(&STABLE, "2hx9k");
+    service.set_pods(slow.iter().chain([&stable]));
     browser.wait("$('verdict').textContent === 'slower'");
     assert!(browser.text("$('reason').textContent").contains(" late, stable 0 of "));
-    let stable = stable.iter().chain([&slow]);
-    let other = crate::common::pod::Pod::new(
-        crate::common::Start::new(),
-        "appinfo-preview-1",
-        "namespace",
-        &[("release", "preview")],
-    );
-    service.set_pods(stable.chain([&other]));
+    let labels = [("release", "preview")];
+    let other = Pod::new(Start::new(), "appinfo-preview-1", "namespace", &labels);
+    service.set_pods(slow.iter().chain([&stable, &other]));
     browser.wait("$('reason').textContent.endsWith('(not compared: preview)')");
 }
