@@ -32,7 +32,7 @@ pub fn answer() -> Answer {
 /// so there is no `frame-ancestors`.
 /// After a change of script or style, `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-bej/xfG+r9gyO2GpslaszIqfqcyndbCNZcfj80CUt7s='; \
+    script-src 'sha256-d6va3x+gp/YPKYlUGQrK3iGYy2GDvR4ClKgE1RAuyzg='; \
     style-src 'sha256-34ac7ZgyRkLar3EFOkfgJK5TF2dPyt+gqCOi3BVolKo='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'";

@@ -1,4 +1,5 @@
-// The page's pure functions in Node: `node --test tests/page` (`cargo test --test page` calls it).
+// The page's pure functions in Node: `node --test tests/page/verdict.test.js`, which
+// `cargo test --test page` runs, too.
 'use strict';
 
 const assert = require('node:assert');

@@ -4,7 +4,7 @@
 // where the page's lacks its last slash, and could hold credentials, which fetch refuses.
 const endpoint = ({ origin, pathname }) => origin + pathname.replace(/\/?$/, '/v1/appinfo');
 
-// What a policy has forbidden: a redirect to another origin, say, or to http from https.
+// What a policy has forbidden since the last response: a redirect to another origin, say, or to http from https.
 let violation;
 document.addEventListener('securitypolicyviolation', ({ effectiveDirective, blockedURI }) => {
   violation = `${effectiveDirective} forbids ${blockedURI}`;
@@ -18,8 +18,8 @@ async function send(url, timeout) {
   let request, response, body, lost, fault;
   try {
     request = new Request(url, { cache: 'no-store', signal: controller.signal });
-    violation = '';
     response = await fetch(request);
+    violation = '';
     body = await response.json();
   } catch (error) {
     // A response without a document is an error of the server's.

@@ -40,9 +40,9 @@ function highestRate(failed, total) {
   return rate;
 }
 
-// Whoever looks again and again until a probability is high enough finds a difference sooner or
-// later, also where there is none: at 99 %, a canary as good as stable is called worse in 4 to 14 of
-// 100 runs of ten minutes. At 99.9 % it is 2 at most (simulated in tests/page/verdict.test.js).
+// Looking again and again until a probability is high enough finds a difference sooner or later, even
+// where there is none: at 99 %, a canary as good as stable is called worse in 4 to 14 of 100 runs of
+// ten minutes. At 99.9 % it is 2 at most (simulated in tests/page/verdict.test.js).
 const SURE = 0.999,
   PROBABLE = 0.95,
   MIN_RESPONSES = 10,
