@@ -14,7 +14,7 @@ use crate::log;
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
 use crate::process::supervisor::{Assignment, CANNOT_ACCEPT, CANNOT_START};
-use crate::process::{limits, listener, scheduling, signals, syn_filter};
+use crate::process::{limits, listener, scheduling, signals};
 use crate::settings::Settings;
 use crate::web::access_log::RequestLine;
 use crate::web::delayed::{Delayed, Exchange};
@@ -111,6 +111,10 @@ impl Server {
     ///
     /// The system's, when no connection can be accepted any more.
     fn serve_until_drained(&mut self) -> io::Result<()> {
+        while !self.draining.has_begun() {
+            self.serve(None)?;
+        }
+        listener::accept_silent_connections(&self.listener);
         while !self.draining.is_over() {
             self.serve(self.draining.left())?;
         }
@@ -122,7 +126,7 @@ impl Server {
         // No new delays: a client that keeps sending would otherwise keep the process alive.
         self.faults.delay = Duration::ZERO;
         let end = Instant::now() + SHUTDOWN_TIMEOUT;
-        syn_filter::drop_new_connections(&self.listener);
+        listener::drop_new_connections(&self.listener);
         self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
         while listener::has_pending_connection(&self.listener) && Instant::now() < end {
             self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
