@@ -4,7 +4,6 @@ use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -16,6 +15,7 @@ use crate::pod::labels_file::LabelsFile;
 use crate::process::supervisor::{Assignment, CANNOT_ACCEPT, CANNOT_START};
 use crate::process::{limits, listener, scheduling, signals};
 use crate::settings::Settings;
+use crate::thread;
 use crate::web::access_log::RequestLine;
 use crate::web::delayed::{Delayed, Exchange};
 use crate::web::endpoints::{Endpoints, is_read};
@@ -209,11 +209,7 @@ impl Server {
 /// The system's, when it may not.
 fn require_resources(listener: &TcpListener) -> io::Result<()> {
     let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    let gate = Mutex::new(());
-    thread::scope(|scope| {
-        let _closed = gate.lock();
-        (0..NEEDED).try_for_each(|_| {
-            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop)
-        })
-    })
+    static GATE: Mutex<()> = Mutex::new(());
+    let _closed = GATE.lock();
+    (0..NEEDED).try_for_each(|_| thread::start("spare", Box::new(|| drop(GATE.lock()))).map(drop))
 }
