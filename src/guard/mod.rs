@@ -49,10 +49,7 @@ pub struct Guard {
 
 impl Guard {
     /// Starts to accept connections.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when the process may not open another file or start another thread.
+    /// Fails when the process may not open another file or start another thread.
     pub fn start(listener: &TcpListener, is_supervised: bool) -> io::Result<Guard> {
         panics::install_panic_hook(is_supervised);
         let accepting = listener.try_clone()?;
@@ -67,11 +64,9 @@ impl Guard {
         };
         let _ = thread::start("tiny_http", Box::new(start))?.join();
         let server = SERVER.get().expect("a panic ends the process");
-        let probe: &_ = Box::leak(Box::new(SelfProbe::new(listener)?));
-        probe.start(listener.try_clone()?)?;
         Ok(Guard {
             server: server.as_ref().map_err(|error| io::Error::other(error.as_str()))?,
-            probe,
+            probe: SelfProbe::start(listener)?,
             slow_clients: SlowClients::new(),
             serializer: Serializer::default(),
             accept_error: None,
@@ -86,10 +81,7 @@ impl Guard {
 
     /// Waits for requests, for this time at most, and returns those that have come by then: none after
     /// the time, or when it was woken.
-    ///
-    /// # Errors
-    ///
-    /// The system's, once, when no connection can be accepted any more.
+    /// Fails once, when no connection can be accepted any more.
     pub fn receive(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Request>> {
         if let Some(error) = self.accept_error.take() {
             return Err(error);

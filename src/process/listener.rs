@@ -25,10 +25,7 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 10;
 
 /// Opens a listening socket. `[::]` is every address: also IPv4's, and these alone where the kernel has no
 /// IPv6.
-///
-/// # Errors
-///
-/// A sentence, when the address is in use, not this machine's, or not allowed.
+/// Fails with a sentence when the address is in use, not this machine's, or not allowed.
 pub fn open(address: SocketAddr) -> Result<TcpListener, String> {
     let is_every = address.is_ipv6() && address.ip().is_unspecified();
     let opened = match bind(address) {

@@ -67,10 +67,7 @@ struct Server {
 
 impl Server {
     /// Starts to accept connections, within the limits of a supervised server.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, when the process may not do what serving takes.
+    /// Fails with a sentence when the process may not do what serving takes.
     fn start(settings: &Settings, assignment: Assignment) -> Result<Server, String> {
         let Assignment { listener, supervisor, restarts, drain } = assignment;
         let cannot_serve = |error: io::Error| format!("cannot serve: {error}");
@@ -107,9 +104,7 @@ impl Server {
         })
     }
 
-    /// # Errors
-    ///
-    /// The system's, when no connection can be accepted any more.
+    /// Fails when no connection can be accepted any more.
     fn serve_until_drained(&mut self) -> io::Result<()> {
         while !self.draining.has_begun() {
             self.serve(None)?;
@@ -154,10 +149,7 @@ impl Server {
 
     /// Waits for requests, for this time at most and no longer than until a delayed response is due, and
     /// answers all that have come by then; returns whether one has.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when no connection can be accepted any more.
+    /// Fails when no connection can be accepted any more.
     fn serve(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let timeout = self.delayed.next_due().into_iter().chain(timeout).min();
         let requests = self.guard.receive(timeout)?;
@@ -203,10 +195,6 @@ impl Server {
 
 /// Checks, before a restart, that the process may open some files and start some threads. A server that
 /// may not would crash again and again, and Kubernetes would not show it.
-///
-/// # Errors
-///
-/// The system's, when it may not.
 fn require_resources(listener: &TcpListener) -> io::Result<()> {
     let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     static GATE: Mutex<()> = Mutex::new(());

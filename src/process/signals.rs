@@ -35,10 +35,7 @@ pub fn drain_after(signal: Signal, drain: Duration) -> Duration {
 /// Begins to drain on the first signal, and calls `wake`. A second one ends the process at once, with
 /// the status that a shell would show, 128 plus its number; with a supervisor that is the supervisor's
 /// task, and here a repeated signal means nothing (`pkill appinfo` signals both processes).
-///
-/// # Errors
-///
-/// The system's, when the process may start no thread.
+/// Fails when the process may start no thread.
 pub fn handle(
     drain: Duration,
     draining: &'static Draining,
