@@ -92,7 +92,7 @@ impl SelfProbe {
     }
 }
 
-/// How many threads the process has, and 2; 0 where the system does not tell.
+/// The number of threads of the process, plus 2 (the links of a directory); 0 where there is no `/proc`.
 fn count_threads() -> u64 {
     fs::metadata("/proc/self/task").map_or(0, |folder| folder.nlink())
 }

@@ -29,7 +29,7 @@ pub static VARIANTS: [Variant; 3] = [
     },
     Variant {
         name: "broken",
-        summary: "always errs: the failed attempt at a fix",
+        summary: "always fails: the failed attempt at a fix",
         behavior: broken,
     },
     Variant { name: "namespace", summary: "fills the namespace in: the fix", behavior: namespace },
