@@ -1,12 +1,13 @@
-//! The two pages as scripts: their command blocks, what they show of the output, and the notes that a
-//! reader does not see.
+//! The pages as scripts: their command blocks, the output that they show, and the notes that a reader
+//! does not see.
 
 use regex_lite::Regex;
 
 use crate::common;
 
-/// The front page, and the tutorial.
-pub const PAGES: [&str; 2] = ["README.md", TUTORIAL];
+/// The front page, the tutorial, and what follows from it.
+pub const PAGES: [&str; 4] =
+    ["README.md", TUTORIAL, "manifests/TRAINING.md", "manifests/BEYOND.md"];
 pub const TUTORIAL: &str = "manifests/README.md";
 
 /// What a page says to do, and to the runner alone.
@@ -43,7 +44,7 @@ impl Step {
     }
 }
 
-/// Both.
+/// All of them.
 pub fn text() -> String {
     PAGES.map(common::text).concat()
 }
