@@ -133,7 +133,7 @@ impl<'a> Player<'a> {
     fn shell(&self, step: &Step) -> Command {
         let forget = step.is("background") || step.is("aside");
         let keep = if forget { "" } else { "export -p >\"$VARIABLES\"" };
-        let commands = self.localised(&step.commands);
+        let commands = self.localized(&step.commands);
         let script = format!("set -euo pipefail; source \"$VARIABLES\"; set -a\n{commands}{keep}");
         let mut shell = self.namespace.shell(&script);
         shell.env("VARIABLES", self.namespace.folder.path().join("variables"));
@@ -141,7 +141,7 @@ impl<'a> Player<'a> {
     }
 
     /// The tutorial's commands, with the ports and the node address that work here.
-    fn localised(&self, commands: &str) -> String {
+    fn localized(&self, commands: &str) -> String {
         let [(_, forward), (_, proxy)] = &self.ports;
         let commands = commands
             .replace("8080:8080", &format!("{forward}:8080"))
