@@ -1,6 +1,6 @@
 //! The three behaviors of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
-//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the README's
-//! table of images; the command line, its help and its errors read the table here.
+//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the table
+//! of images in manifests/README.md; the command line, its help and its errors read the table here.
 
 use crate::pod::appinfo::AppInfo;
 

@@ -56,7 +56,8 @@ fn the_start_line_tells_the_settings_and_a_flag_beats_its_variable_unless_that_i
         }
         let appinfo = start.spawn();
         let line = &appinfo.stderr.all()[0];
-        let beginning = format!("appinfo 0.1.0: variant {variant}, listening on ");
+        let beginning =
+            format!("appinfo {}: variant {variant}, listening on ", env!("CARGO_PKG_VERSION"));
         let end = format!(", labels from {labels}");
         assert!(line.starts_with(&beginning) && line.ends_with(&end), "{line}");
         let namespace = if variant == "namespace" { "default" } else { "" };
@@ -164,7 +165,7 @@ fn every_address_means_ipv6_and_ipv4() {
 
 #[test]
 fn the_version_is_printed_and_the_help_names_every_flag_variable_and_variant() {
-    assert_eq!(printed("--version"), "appinfo 0.1.0\n");
+    assert_eq!(printed("--version"), concat!("appinfo ", env!("CARGO_PKG_VERSION"), "\n"));
     for args in ["--help", "help"] {
         let help = printed(args);
         for flag in "variant listen labels drain access-log error-rate delay delay-rate".split(' ')

@@ -108,7 +108,7 @@ fn is_answered(appinfo: &Appinfo, request: &str, (status, content, start): (u16,
         ("content-type", Some(content)),
         ("connection", Some("close")),
         ("cache-control", Some("no-store")),
-        ("server", Some("appinfo/0.1.0")),
+        ("server", Some(concat!("appinfo/", env!("CARGO_PKG_VERSION")))),
         ("content-length", Some(&length)),
         ("transfer-encoding", None),
         ("allow", (status == 405).then_some("GET, HEAD, OPTIONS")),
@@ -306,7 +306,14 @@ fn metrics_count_requests_by_method_path_and_status_and_no_client_makes_up_new_o
         ]
     );
     let value = |series: &str| metrics.metric(series).expect("it is there");
-    assert_eq!(value("appinfo_build_info{version=\"0.1.0\",variant=\"broken\"}"), 1.0);
+    assert_eq!(
+        value(concat!(
+            "appinfo_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",variant=\"broken\"}"
+        )),
+        1.0
+    );
     let seconds = "http_request_duration_seconds";
     assert_eq!(value(&format!("{seconds}_count{{path=\"/v1/appinfo\"}}")), 50.0);
     let sum = value(&format!("{seconds}_sum{{path=\"/v1/appinfo\"}}"));
