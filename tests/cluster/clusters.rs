@@ -194,8 +194,8 @@ fn without_nodeport_the_service_answers_through_the_proxy() {
         // As `kubectl proxy` passes it on.
         let path = "services/appinfo:http/proxy/v1/appinfo";
         let path = format!("/api/v1/namespaces/{}/{path}", namespace.name);
-        let answer = namespace.kubectl(&format!("get --raw {path}"));
-        assert!(answer.contains(r#""AppName":"appinfo""#), "{answer}");
+        let response = namespace.kubectl(&format!("get --raw {path}"));
+        assert!(response.contains(r#""AppName":"appinfo""#), "{response}");
     });
 }
 

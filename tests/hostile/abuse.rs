@@ -13,7 +13,7 @@ use crate::attack::{
     self, Attacked, Holdings, PROMPTLY, is_unharmed, may_open, release, release_after,
 };
 use crate::common::{
-    self, Answer, DEADLINE, REQUEST, SIGTERM, Start, connect, eventually, send, until,
+    self, DEADLINE, REQUEST, Response, SIGTERM, Start, connect, eventually, send, until,
 };
 
 /// What the server sends on this connection until it closes it, or resets it.
@@ -30,9 +30,9 @@ fn answers_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     read_all(stream)
 }
 
-/// The status of the first answer in these bytes.
+/// The status of the first response in these bytes.
 fn status(bytes: &[u8]) -> Option<u16> {
-    Answer::parse(bytes).map(|answer| answer.status)
+    Response::parse(bytes).map(|response| response.status)
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn a_burst_of_held_connections_is_answered_promptly() {
                 .collect();
             let start = Instant::now();
             for (stream, _) in held.iter_mut().filter(|(_, asks)| *asks) {
-                let answer = common::read_answer(stream, false).expect("an answer comes");
-                assert_eq!(answer.status, 200);
+                let response = common::read_response(stream, false).expect("a response comes");
+                assert_eq!(response.status, 200);
             }
             slowest = slowest.max(start.elapsed());
             is_unharmed(&mut appinfo);
@@ -186,15 +186,15 @@ fn bodies_are_ignored_and_the_response_comes_first() {
                 scope.spawn(move || {
                     let head =
                         format!("{method} /healthz HTTP/{version}\r\nHost: a\r\n{headers}\r\n\r\n");
-                    let (answer, took) = first_answer(address, &head, body);
-                    let status = answer.as_ref().map_or(0, |answer| answer.status);
+                    let (response, took) = first_answer(address, &head, body);
+                    let status = response.as_ref().map_or(0, |response| response.status);
                     assert_eq!(status, unusual.unwrap_or(usual), "after {took:?}: {head}");
                     assert!(status == 0 || took < PROMPTLY, "after {took:?}: {head}");
-                    let closes = |answer: &Answer| {
-                        let raw = String::from_utf8_lossy(&answer.raw);
+                    let closes = |response: &Response| {
+                        let raw = String::from_utf8_lossy(&response.raw);
                         raw.contains("\r\nConnection: close\r\n") || status == 417
                     };
-                    assert!(answer.is_none_or(|answer| closes(&answer)), "{head}");
+                    assert!(response.is_none_or(|response| closes(&response)), "{head}");
                 });
             }
         });
@@ -205,7 +205,7 @@ fn bodies_are_ignored_and_the_response_comes_first() {
 
 /// Sends a head and its body; the first response, which must be whole, and how long it took to come. What
 /// cannot be sent any more then is no surprise.
-fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Answer>, Duration) {
+fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Response>, Duration) {
     let mut stream = send(address, head);
     let start = Instant::now();
     let mut reader = stream.try_clone().expect("a socket can be cloned");
@@ -222,14 +222,14 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Answer>
             }
         });
         let is_head = head.starts_with("HEAD");
-        let answer = common::read_answer(&mut reader, is_head).ok();
+        let response = common::read_response(&mut reader, is_head).ok();
         let took = start.elapsed();
         let _ = reader.shutdown(Shutdown::Both);
-        if let Some(answer) = &answer {
-            let length = answer.header("content-length").map_or(Ok(0), str::parse);
-            assert!(is_head || length == Ok(answer.body.len()), "{head}{answer:?}");
+        if let Some(response) = &response {
+            let length = response.header("content-length").map_or(Ok(0), str::parse);
+            assert!(is_head || length == Ok(response.body.len()), "{head}{response:?}");
         }
-        (answer, took)
+        (response, took)
     })
 }
 
@@ -289,7 +289,7 @@ fn malformed_requests_are_refused_or_closed() {
     let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
     let long_query = format!("GET /healthz?{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
     let three = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
-    // All that a client sends before it closes its side, and the answer, if there is any.
+    // All that a client sends before it closes its side, and the response, if there is any.
     let cases: &[(&[u8], Option<u16>)] = &[
         (b"", None),
         (b"\r\n\r\n", Some(400)),
@@ -330,12 +330,12 @@ fn malformed_requests_are_refused_or_closed() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     for (request, expected) in cases {
-        let answer = answers_to(address, request);
+        let response = answers_to(address, request);
         let start = &request[..request.len().min(60)];
-        assert_eq!(status(&answer), *expected, "{}", start.escape_ascii());
-        let text = String::from_utf8_lossy(&answer);
+        assert_eq!(status(&response), *expected, "{}", start.escape_ascii());
+        let text = String::from_utf8_lossy(&response);
         let requests = request.windows(4).filter(|end| end == b"\r\n\r\n").count().max(1);
-        assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
+        assert!(text.matches("HTTP/1.").count() <= requests, "a response each: {text}");
         assert!(!text.contains("chunked"), "{text}");
     }
     attacked.was_unharmed(0, 4_000);
@@ -359,7 +359,7 @@ fn a_request_hidden_from_a_proxy_reveals_nothing() {
         let answers = answers_to(appinfo.address, request.as_bytes());
         let answers = String::from_utf8(answers).expect("answers are text");
         let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
-        let found: Vec<_> = answers.iter().map(|answer| &answer[..3]).collect();
+        let found: Vec<_> = answers.iter().map(|response| &response[..3]).collect();
         // The header `Upgrade` of the first names a version as well.
         let found: Vec<_> =
             found.into_iter().filter(|status| status.parse::<u16>().is_ok()).collect();
@@ -437,7 +437,7 @@ fn a_client_with_the_port_of_a_slow_one_is_answered() {
     reset(stream);
     let mut stream = connect_from_port(port, appinfo.address);
     stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").expect("it can be sent");
-    assert_eq!(common::read_answer(&mut stream, false).expect("an answer").status, 200);
+    assert_eq!(common::read_response(&mut stream, false).expect("a response").status, 200);
 }
 
 /// Whether a new connection is accepted and answered, and soon.

@@ -85,14 +85,14 @@ impl Bystander {
             let mut served = Served::default();
             while stopped.recv_timeout(Duration::from_millis(5)) == Err(Timeout) {
                 let start = Instant::now();
-                let answer = common::try_get(address, "/v1/appinfo");
+                let response = common::try_get(address, "/v1/appinfo");
                 // That attackers have left it no port to ask from is no fault of the program's.
                 let has_no_port = |error: &io::Error| error.kind() == ErrorKind::AddrNotAvailable;
-                if answer.as_ref().is_err_and(has_no_port) {
+                if response.as_ref().is_err_and(has_no_port) {
                     continue;
                 }
                 served.requests += 1;
-                served.lost += u32::from(!answer.is_ok_and(|answer| answer.status == 200));
+                served.lost += u32::from(!response.is_ok_and(|response| response.status == 200));
                 served.longest = served.longest.max(start.elapsed());
             }
             served

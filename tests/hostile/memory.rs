@@ -23,7 +23,7 @@ const LIMIT: u64 = 96 << 20;
 /// How long an attack goes on at most.
 const ATTACK: Duration = Duration::from_secs(4);
 
-/// The longest that anybody else may have to wait for an answer.
+/// The longest that anybody else may have to wait for a response.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// A cgroup with the memory limit of a pod; removed when dropped.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::engines::{Container, Engine, Images};
 use crate::common::{
-    Answer, DownwardApi, Folder, await_draining, eventually, get, repository, run, try_get,
+    DownwardApi, Folder, Response, await_draining, eventually, get, repository, run, try_get,
 };
 use crate::variants::{VARIANTS, without};
 use regex_lite::Regex;
@@ -77,7 +77,7 @@ impl Pod {
         pod
     }
 
-    fn appinfo(&self) -> Answer {
+    fn appinfo(&self) -> Response {
         get(self.address, "/v1/appinfo")
     }
 

@@ -39,9 +39,9 @@ fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
          Accept: application/vnd.oci.image.manifest.v1+json\r\n\
          Accept: application/vnd.docker.distribution.manifest.list.v2+json\r\n\r\n"
     );
-    let answer = exchange(registry, request.as_bytes()).expect("an answer");
-    let digest = answer.header("docker-content-digest").expect("it tells the digest").to_owned();
-    (answer.json(), digest)
+    let response = exchange(registry, request.as_bytes()).expect("a response");
+    let digest = response.header("docker-content-digest").expect("it tells the digest").to_owned();
+    (response.json(), digest)
 }
 
 /// Fails unless an index is of images for both architectures.
@@ -74,9 +74,9 @@ fn pulled_images_run(
         // What podman would do with the image for its own architecture, the emulator does for the other.
         let variant = VARIANTS[place];
         let program = Start::of(&runnable(compiler_arch, &copy)).env("APPINFO_VARIANT", variant);
-        let answer = program.env("MY_POD_NAME", "pulled").spawn().get("/v1/appinfo");
-        assert_eq!(answer.header("appinfo-pod"), Some("pulled"));
-        assert_eq!(answer.status, if variant == "broken" { 500 } else { 200 });
+        let response = program.env("MY_POD_NAME", "pulled").spawn().get("/v1/appinfo");
+        assert_eq!(response.header("appinfo-pod"), Some("pulled"));
+        assert_eq!(response.status, if variant == "broken" { 500 } else { 200 });
         (without(variant, &image["Config"]), image["RootFS"].take())
     });
     assert_eq!(seen[0].1["Layers"].as_array().map(Vec::len), Some(1), "there is one layer");

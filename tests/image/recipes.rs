@@ -57,7 +57,7 @@ impl Workshop {
         Some(Workshop { folder, log: Folder::new(), path })
     }
 
-    /// Types this line, on a machine where both engines answer unless it says otherwise.
+    /// Types this line, on a machine where both engines response unless it says otherwise.
     fn types(&self, line: &str) -> Ran {
         let log = self.log.path().join("log");
         let _ = std::fs::remove_file(&log);
@@ -169,7 +169,7 @@ fn image_takes_the_variant_the_name_and_the_engine_as_people_type_them() {
         // Docker where it answers, else podman.
         ("ENGINES=podman just image", "podman", "localhost/appinfo:1"),
         ("ENGINE=podman just image", "podman", "localhost/appinfo:1"),
-        // Some systems have podman answer to docker's name.
+        // Some systems have podman response to docker's name.
         ("DOCKER_VERSION='podman version 4.9' just image", "podman", "localhost/appinfo:1"),
     ] {
         let ran = workshop.just(line);
