@@ -5,7 +5,7 @@ use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_answer, send, until};
+use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_response, send, until};
 
 /// That they are spread evenly is tested beside the code.
 #[test]
@@ -22,9 +22,9 @@ fn only_appinfo_fails_or_is_delayed_as_the_broken_variant() {
         .env("APPINFO_DELAY_RATE", "0")
         .env("MY_POD_NAME", "a-pod")
         .spawn();
-    let answer = appinfo.get("/v1/appinfo");
-    assert_eq!((answer.status, answer.text()), (500, "{\"error\":\"something went wrong\"}\n"));
-    assert_eq!(answer.header("appinfo-pod"), Some("a-pod"));
+    let response = appinfo.get("/v1/appinfo");
+    assert_eq!((response.status, response.text()), (500, "{\"error\":\"something went wrong\"}\n"));
+    assert_eq!(response.header("appinfo-pod"), Some("a-pod"));
     let late = Start::new().args("--error-rate 100 --delay 60000").spawn();
     for path in ["/", "/healthz", "/readyz", "/metrics"] {
         assert_eq!(late.get(path).status, 200, "{path}");
@@ -42,7 +42,7 @@ fn delayed_responses_are_sent_before_the_program_stops() {
     until("all have been received", || appinfo.threads() >= 54);
     appinfo.signal(SIGTERM);
     for stream in &mut waiting {
-        assert_eq!(read_answer(stream, false).expect("it is answered").status, 200);
+        assert_eq!(read_response(stream, false).expect("it is answered").status, 200);
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
     }
     assert_eq!(appinfo.wait().code(), Some(0));
@@ -62,7 +62,8 @@ fn persistent_clients_do_not_keep_the_program_alive() {
     thread::scope(|scope| {
         for mut stream in streams {
             scope.spawn(move || {
-                while read_answer(&mut stream, false).is_ok() && stream.write_all(REQUEST).is_ok() {
+                while read_response(&mut stream, false).is_ok() && stream.write_all(REQUEST).is_ok()
+                {
                 }
             });
         }

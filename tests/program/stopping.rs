@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_answer, send,
+    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_response, send,
     until,
 };
 
@@ -45,7 +45,7 @@ fn sigint_answers_what_was_received_and_stops() {
         thread::scope(|scope| {
             for mut stream in streams {
                 scope.spawn(move || {
-                    assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+                    assert_eq!(read_response(&mut stream, false).expect("a response").status, 200);
                 });
             }
         });
@@ -78,8 +78,8 @@ fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
                     // its clients; one that has come about is to be answered.
                     while let Ok(mut stream) = TcpStream::connect(address) {
                         stream.write_all(REQUEST).expect("it is read");
-                        let answer = read_answer(&mut stream, false);
-                        assert_eq!(answer.expect("an answer").status, 200);
+                        let response = read_response(&mut stream, false);
+                        assert_eq!(response.expect("a response").status, 200);
                         answered.fetch_add(1, Ordering::Relaxed);
                     }
                     let told: &Instant = told.get().expect("none is refused before it is told");
@@ -108,7 +108,7 @@ fn a_request_just_after_the_drain_is_answered() {
         stream.write_all(REQUEST).unwrap();
     }
     for mut stream in streams {
-        assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+        assert_eq!(read_response(&mut stream, false).expect("a response").status, 200);
     }
     assert_eq!(appinfo.wait().code(), Some(0));
 }
@@ -124,6 +124,6 @@ fn a_body_that_is_being_sent_at_the_end_does_no_harm() {
         thread::sleep(Duration::from_millis(50));
         stream.write_all(&[b'x'; 250]).expect("it is read");
     }
-    assert_eq!(read_answer(&mut stream, false).expect("it is answered").status, 405);
+    assert_eq!(read_response(&mut stream, false).expect("it is answered").status, 405);
     assert_eq!(appinfo.wait().code(), Some(0));
 }

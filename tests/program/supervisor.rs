@@ -45,8 +45,8 @@ fn a_server_that_crashes_is_restarted_as_it_was() {
     let supervisor = appinfo.pid();
     for restarts in 1..=10 {
         crash(&appinfo, [SIGKILL, 6, 4][restarts as usize % 3]);
-        let answer = appinfo.get("/v1/appinfo");
-        assert_eq!((answer.status, answer.header("appinfo-pod")), (500, Some("appinfo-0")));
+        let response = appinfo.get("/v1/appinfo");
+        assert_eq!((response.status, response.header("appinfo-pod")), (500, Some("appinfo-0")));
         assert_eq!(appinfo.restarts(), restarts);
     }
     assert!(appinfo.is_alive() && lives(supervisor));
@@ -178,7 +178,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     until("it has received the request", || try_get(address, "/healthz").is_ok());
     rustix::io::write(&terminal, b"\x03").expect("Ctrl+C is pressed");
     // A second signal would have ended it at once.
-    assert_eq!(common::read_answer(&mut waiting, false).expect("a response").status, 200);
+    assert_eq!(common::read_response(&mut waiting, false).expect("a response").status, 200);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
     assert_eq!(status.code(), Some(0));
 }
