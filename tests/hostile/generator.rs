@@ -1,6 +1,6 @@
-//! A generator of hostile HTTP: tens of thousands of requests that are almost right, or not at
-//! all, sent whole, in pieces, in part, or reset. The static release binary has to live through
-//! all of them, and to hold no more afterwards than before.
+//! A generator of hostile HTTP: tens of thousands of requests that are almost right, or not at all,
+//! sent whole, in pieces, in part, or reset. The static release binary survives all of them, and holds no
+//! more afterwards than before.
 //!
 //! The same seed makes the same requests: `APPINFO_HOSTILE_SEED` sets another one.
 
@@ -16,7 +16,7 @@ use socket2::SockRef;
 use crate::attack::{Attacked, connect_from};
 use crate::common::{self, Response};
 
-/// How many requests are made up, and how long that may take.
+/// How many requests are generated, and for how long at most.
 const REQUESTS: u32 = 40_000;
 const TIME: Duration = Duration::from_secs(25);
 
@@ -148,7 +148,7 @@ fn send(stream: &mut TcpStream, bytes: &[u8], random: &mut Rng) -> Vec<u8> {
     came
 }
 
-/// Whatever comes back is a response, and none that speaks of a mistake of ours.
+/// Checks that what comes back is a response, and none of an internal error.
 fn check(came: &[u8], request: &[u8]) {
     let Some(response) = Response::parse(came) else {
         let request = request.escape_ascii();

@@ -6,7 +6,6 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::getuid;
-use socket2::SockRef;
 
 use crate::attack;
 use crate::common::{self, Appinfo, REQUEST, connect, send, until};
@@ -35,10 +34,9 @@ fn a_connection_uses_at_most_five_sixths_of_its_stack() {
     let post = format!("POST / HTTP/1.1\r\nContent-Length: 20000\r\n\r\n{}", "x".repeat(20_000));
     for _ in 0..50 {
         // The library's thread panics when it asks for the address of a client that has gone.
-        let mut reset = connect(appinfo.address).expect("it accepts");
-        let _ = reset.write_all(REQUEST);
-        let _ = SockRef::from(&reset).set_linger(Some(Duration::ZERO));
-        drop(reset);
+        let mut stream = connect(appinfo.address).expect("it accepts");
+        let _ = stream.write_all(REQUEST);
+        attack::reset(stream);
         for request in [&long, &post, "nonsense\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
             drop(send(appinfo.address, request));
         }

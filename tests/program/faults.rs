@@ -1,5 +1,5 @@
-//! A pod that is only a little bad: a share of its responses fails, a share is delayed, and nobody else
-//! waits for a delayed one.
+//! A pod that is only a little bad: a share of its responses fails, a share is delayed, and no other
+//! response waits for a delayed one.
 
 use std::io::Write;
 use std::thread;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_response, send, until};
 
-/// That they are spread evenly is tested beside the code.
+/// That they are evenly spread is tested beside the code.
 #[test]
 fn as_many_responses_fail_as_the_error_rate_says() {
     let appinfo = Start::new().args("--error-rate 5").spawn();
@@ -25,11 +25,11 @@ fn only_appinfo_fails_or_is_delayed_as_the_broken_variant() {
     let response = appinfo.get("/v1/appinfo");
     assert_eq!((response.status, response.text()), (500, "{\"error\":\"something went wrong\"}\n"));
     assert_eq!(response.header("appinfo-pod"), Some("a-pod"));
-    let late = Start::new().args("--error-rate 100 --delay 60000").spawn();
+    let delayed = Start::new().args("--error-rate 100 --delay 60000").spawn();
     for path in ["/", "/healthz", "/readyz", "/metrics"] {
-        assert_eq!(late.get(path).status, 200, "{path}");
+        assert_eq!(delayed.get(path).status, 200, "{path}");
     }
-    assert_eq!(late.raw("PUT /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n").status, 405);
+    assert_eq!(delayed.raw("PUT /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n").status, 405);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn delayed_responses_are_sent_before_the_program_stops() {
     assert_eq!(appinfo.wait().code(), Some(0));
 }
 
-/// Each response asks them to close.
+/// Each response carries `Connection: close`.
 #[test]
 fn persistent_clients_do_not_keep_the_program_alive() {
     let mut appinfo = Start::new().args("--delay 1000 --drain 0").spawn();
@@ -57,7 +57,7 @@ fn persistent_clients_do_not_keep_the_program_alive() {
         thread::sleep(Duration::from_millis(300)); // So that one always waits.
         stream
     });
-    let told = Instant::now();
+    let start = Instant::now();
     appinfo.signal(SIGTERM);
     thread::scope(|scope| {
         for mut stream in streams {
@@ -68,7 +68,7 @@ fn persistent_clients_do_not_keep_the_program_alive() {
             });
         }
         assert_eq!(appinfo.wait().code(), Some(0));
-        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     });
 }
 
@@ -105,7 +105,7 @@ fn a_delayed_response_without_a_client_is_dropped() {
     while asked.elapsed() < Duration::from_secs(3) {
         let start = Instant::now();
         assert_eq!(appinfo.get("/healthz").status, 200);
-        assert!(start.elapsed() < DEADLINE / 10, "it waits for those who have gone");
+        assert!(start.elapsed() < DEADLINE / 10, "it waits for clients that have gone");
     }
-    until("all is given back", || appinfo.threads() <= threads + 20);
+    until("all threads end", || appinfo.threads() <= threads + 20);
 }

@@ -10,14 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
-use rustix::fs::{Mode, OFlags};
 use rustix::process::getuid;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::common::{
     self, Appinfo, DEADLINE, DownwardApi, Lines, REQUEST, SIGINT, SIGKILL, SIGTERM, Start, connect,
     eventually, have, listening_address, run, send, signal, try_get, until,
 };
+use crate::outputs::terminal;
 
 /// Kills the server with this signal, and waits for the next one to serve.
 fn crash(appinfo: &Appinfo, number: i32) {
@@ -158,11 +157,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     if !have(&["setsid"]) {
         return;
     }
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it can be used");
-    let name = ptsname(&terminal, Vec::new()).expect("it has a name");
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let end: OwnedFd = rustix::fs::open(&name, flags, Mode::empty()).expect("it opens");
+    let (terminal, end) = terminal();
     // A background process that writes is suspended there, unless it blocks SIGTTOU.
     run(Command::new("stty").arg("tostop").stdin(end.try_clone().expect("a duplicate")));
     let duplicate = || Stdio::from(end.try_clone().expect("a duplicate"));
@@ -271,13 +266,11 @@ fn a_crash_leaves_no_core_dump() {
     }
     let control = Command::new("sh").args(["-c", "ulimit -c unlimited; kill -ABRT $$"]).status();
     let is_collected = || trace.exists();
-    let collects = control.is_ok() && {
-        let start = Instant::now();
-        while !is_collected() && start.elapsed() < Duration::from_secs(5) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        is_collected()
-    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while control.is_ok() && !is_collected() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let collects = is_collected();
     let _ = fs::remove_file(&trace);
     if collects {
         let appinfo = Start::new().spawn();
