@@ -141,7 +141,11 @@ fn bodies_are_ignored_and_the_response_comes_first() {
         ("Connection: upgrade\r\nContent-Length: 700", Trickle(500), None),
         ("Connection: upgrade\r\nContent-Length: 2000", Never, None),
         // As Java's client asks for HTTP/2 with its first request.
-        ("Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 2000000", Whole(2_000_000), None),
+        (
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 2000000",
+            Whole(2_000_000),
+            None,
+        ),
         ("Content-Length: 0\r\nContent-Length: 2000", Never, None),
         (LEAKED[0], Never, None),
         (LEAKED[1], Never, None),
@@ -427,7 +431,7 @@ fn a_server_that_cannot_start_ends_the_program() {
     drop((0..9).map_while(|_| connect(appinfo.address).ok()).collect::<Vec<_>>());
     assert_eq!(appinfo.wait().code(), Some(1));
     let log = reason(&appinfo);
-    assert!(log.contains("files"), "{log}");
+    assert!(log.contains("file"), "{log}");
 }
 
 #[test]
@@ -448,7 +452,7 @@ fn without_threads_it_ends_with_a_sentence() {
     assert_eq!(appinfo.get("/healthz").status, 200);
     for pid in [appinfo.pid(), appinfo.server()] {
         let pid = format!("--pid={pid}");
-        let limit = ["prlimit", &pid, "--nproc=3:3"];
+        let limit = [user, &["prlimit", &pid, "--nproc=3:3"]].concat();
         common::run(Command::new(limit[0]).args(&limit[1..]));
     }
     let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
