@@ -16,6 +16,7 @@ mod pod;
 mod process;
 mod response;
 mod settings;
+mod thread;
 mod web;
 
 use std::process::ExitCode;

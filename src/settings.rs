@@ -176,8 +176,8 @@ fn help(usage: &str) -> String {
     help
 }
 
-/// The value of a flag, else of its variable, else the default; an empty variable counts as unset.
-/// `read` says what is allowed if it does not accept the value.
+/// A setting: the value of a flag, else of its variable, else the default. `read` says what is allowed if
+/// it does not accept the value.
 fn setting<T>(
     flag: &str,
     variable: &str,
@@ -185,17 +185,28 @@ fn setting<T>(
     read: fn(&str) -> Result<T, String>,
     default: T,
 ) -> Result<T, String> {
-    let (source, value) = match given {
-        Some(value) => (flag, value),
-        None => match env::var_os(variable).filter(|value| !value.is_empty()) {
-            None => return Ok(default),
-            Some(value) => match value.into_string() {
-                Ok(value) => (variable, value),
-                Err(odd) => return Err(format!("{variable} is {odd:?}, but must be UTF-8 text.")),
-            },
-        },
-    };
-    read(&value).map_err(|allowed| format!("{source} is {value:?}, but must be {allowed}."))
+    match lookup(flag, variable, given)? {
+        None => Ok(default),
+        Some((source, value)) => {
+            read(&value).map_err(|allowed| format!("{source} is {value:?}, but must be {allowed}."))
+        }
+    }
+}
+
+/// Where a value comes from, and the value. An empty variable counts as unset.
+fn lookup<'a>(
+    flag: &'a str,
+    variable: &'a str,
+    given: Option<String>,
+) -> Result<Option<(&'a str, String)>, String> {
+    if let Some(value) = given {
+        return Ok(Some((flag, value)));
+    }
+    match env::var_os(variable).filter(|value| !value.is_empty()).map(OsString::into_string) {
+        None => Ok(None),
+        Some(Ok(value)) => Ok(Some((variable, value))),
+        Some(Err(odd)) => Err(format!("{variable} is {odd:?}, but must be UTF-8 text.")),
+    }
 }
 
 fn variant(value: &str) -> Result<&'static Variant, String> {

@@ -6,13 +6,15 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::{self, ManuallyDrop};
+use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::{Header, ReadWrite, Request, StatusCode};
 
+use crate::guard::PANICKED;
 use crate::response::Response;
+use crate::thread;
 
 /// How long a body is read at most, to be ignored.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,10 +73,13 @@ pub fn respond_first(request: Request, response: &Response, is_head: bool) -> io
     let sent = stream.write_all(body).and_then(|()| stream.flush());
     if announced <= MAX_BODY_BYTES {
         DRAINING.fetch_add(1, Relaxed);
-        thread::spawn(move || {
+        let drain = move || {
             drain(ManuallyDrop::into_inner(stream), announced);
             DRAINING.fetch_sub(1, Relaxed);
-        });
+        };
+        if thread::start("drain", Box::new(drain)).is_err() {
+            process::exit(PANICKED.into()); // A new process may start threads again.
+        }
     }
     sent
 }

@@ -22,12 +22,13 @@ mod slow_clients;
 
 use std::io::{self, Write};
 use std::net::TcpListener;
-use std::thread;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tiny_http::{Method, Request, Server};
 
 use crate::response::{Response, Serializer};
+use crate::thread;
 pub use panics::PANICKED;
 use self_probe::SelfProbe;
 use slow_clients::SlowClients;
@@ -58,16 +59,18 @@ impl Guard {
         // tiny_http's threads get what the others leave of the processors: what they read, and queue without
         // bound, must not outrun the loop that answers it. (This counts within a pod: the kernel shares
         // the processors among groups first.) Threads inherit their niceness (sched(7)).
-        let starting = thread::Builder::new().spawn(|| {
+        static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+        let start = move || {
             let _ = rustix::process::nice(19);
-            Server::from_listener(accepting, None)
-        });
+            let server = Server::from_listener(accepting, None);
+            let _ = SERVER.set(server.map_err(|error| error.to_string()));
+        };
+        let _ = thread::start("tiny_http", Box::new(start))?.join();
+        let server = SERVER.get().expect("a panic ends the process");
         let probe: &_ = Box::leak(Box::new(SelfProbe::new(listener)?));
         probe.start(listener.try_clone()?)?;
-        let server = starting?.join().expect("the panic hook ends the process");
-        let server = server.map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Guard {
-            server: Box::leak(Box::new(server)),
+            server: server.as_ref().map_err(|error| io::Error::other(error.as_str()))?,
             probe,
             slow_clients: SlowClients::new(),
             serializer: Serializer::default(),

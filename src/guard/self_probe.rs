@@ -11,7 +11,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
+use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,6 +19,7 @@ use tiny_http::Request;
 
 use crate::client;
 use crate::guard::panics;
+use crate::thread;
 
 /// How long to wait for a connection before the next probe: a fifth of the time after which `accept`
 /// fails.
@@ -78,16 +79,15 @@ impl SelfProbe {
     ///
     /// The system's, when the process may start no thread.
     pub fn start(&'static self, listener: TcpListener) -> io::Result<()> {
-        let builder = thread::Builder::new().name("self-probe".to_owned());
-        builder.spawn(move || self.run(&listener)).map(drop)
+        thread::start("self-probe", Box::new(move || self.run(&listener))).map(drop)
     }
 
-    fn run(&self, listener: &TcpListener) -> ! {
+    fn run(&self, listener: &TcpListener) {
         loop {
             // At first for the connections that waited while the process started.
-            thread::sleep(DELAY);
+            sleep(DELAY);
             while self.frees_a_connection() {
-                thread::sleep(DELAY_AGAIN);
+                sleep(DELAY_AGAIN);
             }
             let interval =
                 if self.is_busy.swap(false, Relaxed) { &BUSY_INTERVAL } else { &INTERVAL };

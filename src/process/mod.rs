@@ -2,9 +2,10 @@
 
 pub mod health_check;
 mod limits;
+#[cfg(target_os = "linux")]
+mod linux_socket;
 pub mod listener;
 mod scheduling;
 pub mod server;
 pub mod signals;
 pub mod supervisor;
-mod syn_filter;

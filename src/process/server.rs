@@ -4,7 +4,6 @@ use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -14,8 +13,9 @@ use crate::log;
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
 use crate::process::supervisor::{Assignment, CANNOT_ACCEPT, CANNOT_START};
-use crate::process::{limits, listener, scheduling, signals, syn_filter};
+use crate::process::{limits, listener, scheduling, signals};
 use crate::settings::Settings;
+use crate::thread;
 use crate::web::access_log::RequestLine;
 use crate::web::delayed::{Delayed, Exchange};
 use crate::web::endpoints::{Endpoints, is_read};
@@ -81,7 +81,9 @@ impl Server {
             limits::apply(supervisor).map_err(|error| cannot_serve(error.into()))?;
         }
         if restarts > 0 {
-            require_resources(&listener).map_err(cannot_serve)?;
+            require_resources(&listener).map_err(|error| {
+                format!("cannot start {NEEDED} threads and open {NEEDED} files, as serving takes: {error}")
+            })?;
         }
         scheduling::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
@@ -109,6 +111,10 @@ impl Server {
     ///
     /// The system's, when no connection can be accepted any more.
     fn serve_until_drained(&mut self) -> io::Result<()> {
+        while !self.draining.has_begun() {
+            self.serve(None)?;
+        }
+        listener::accept_silent_connections(&self.listener);
         while !self.draining.is_over() {
             self.serve(self.draining.left())?;
         }
@@ -120,7 +126,7 @@ impl Server {
         // No new delays: a client that keeps sending would otherwise keep the process alive.
         self.faults.delay = Duration::ZERO;
         let end = Instant::now() + SHUTDOWN_TIMEOUT;
-        syn_filter::drop_new_connections(&self.listener);
+        listener::drop_new_connections(&self.listener);
         self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
         while listener::has_pending_connection(&self.listener) && Instant::now() < end {
             self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
@@ -203,11 +209,7 @@ impl Server {
 /// The system's, when it may not.
 fn require_resources(listener: &TcpListener) -> io::Result<()> {
     let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    let gate = Mutex::new(());
-    thread::scope(|scope| {
-        let _closed = gate.lock();
-        (0..NEEDED).try_for_each(|_| {
-            thread::Builder::new().spawn_scoped(scope, || drop(gate.lock())).map(drop)
-        })
-    })
+    static GATE: Mutex<()> = Mutex::new(());
+    let _closed = GATE.lock();
+    (0..NEEDED).try_for_each(|_| thread::start("spare", Box::new(|| drop(GATE.lock()))).map(drop))
 }

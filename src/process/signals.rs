@@ -5,13 +5,13 @@
 
 use std::io;
 use std::process;
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 
 use crate::log;
 use crate::pod::drain::Draining;
+use crate::thread;
 
 /// The signals that stop the program.
 pub fn stopping() -> SigSet {
@@ -64,5 +64,5 @@ pub fn handle(
             )),
         }
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(take).map(drop)
+    thread::start("signals", Box::new(take)).map(drop)
 }

@@ -27,8 +27,8 @@ impl Route {
     /// as well (RFC 9112, 3.2.2). A query means nothing to any of them.
     pub fn of(target: &str) -> Route {
         let path = path(target);
-        let known = ROUTES.into_iter().find(|(_, name)| *name == path);
-        known.map_or(Route::Unknown, |(route, _)| route)
+        let known = ROUTES.iter().find(|(_, name)| *name == path);
+        known.map_or(Route::Unknown, |(route, _)| *route)
     }
 
     /// The path, as metrics name it.

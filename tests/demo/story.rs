@@ -36,13 +36,13 @@ const STEPS: [Step; 6] = [
             Ok(())
         },
         happened: "A fix was let in as a fourth pod, beside the three. It is alive and ready, and it fails.",
-        look: "from now on a quarter of the squares is amber, all crossed out. (Tiles and rows count the last minute, so they follow slowly.)",
+        look: "from now on about a quarter of the squares is amber, all crossed out. After ten of them the verdict says \"worse\", 99.9 % sure. (Tiles and rows count the last minute, so they follow slowly.)",
     },
     Step {
         title: "Rolled back",
         act: |laptop| laptop.end(3),
         happened: "The canary was told to stop, answered what it was still asked, and is gone.",
-        look: "new squares are teal again, none is missing, and the canary's row fades.",
+        look: "new squares are teal again, none is missing, and the canary's row fades. Within a minute the verdict says \"no canary\".",
     },
     Step {
         title: "The fixed canary",
@@ -51,7 +51,7 @@ const STEPS: [Step; 6] = [
             Ok(())
         },
         happened: "The right fix was let in the same way.",
-        look: "a quarter of the new squares is amber, and whole; the canary tells its namespace.",
+        look: "about a quarter of the new squares is amber, and whole; the canary tells its namespace. The verdict is \"no difference seen\", and the longer you wait, the lower the rate of failures that the canary can still have.",
     },
     Step {
         title: "Accepted",

@@ -64,7 +64,7 @@ fn a_server_that_accepts_no_more_is_restarted() {
     let Some(mut appinfo) = in_a_network() else { return };
     ask(&appinfo);
     common::run(&mut there(&appinfo, "ip address flush dev lo"));
-    eventually("it is restarted", || restarted(&appinfo, "it could accept no more connections"));
+    eventually("it is restarted", || restarted(&appinfo, "could accept no more connections"));
     common::run(&mut there(&appinfo, "ip address add 127.0.0.1/8 dev lo"));
     ask(&appinfo);
     assert!(appinfo.is_alive());

@@ -15,14 +15,14 @@ fn it_is_used_with_the_keyboard_the_pointer_and_a_screen_reader() {
     pods.push(broken_canary());
     let service = Service::new("", &pods);
     let Some(browser) = Browser::at(&service.url()) else { return };
-    browser.wait("answers.textContent >= 12 && grid.querySelector('.bad')");
+    browser.wait("responses.textContent >= 12 && grid.querySelector('.failed')");
 
     let tree = browser.accessible();
     for thing in [
         "heading: appinfo watch the canary",
         "slider: 4 requests a second",
         "button: Pause",
-        "group: Answers",
+        "group: Responses",
         "image: Shares of stable, canary and errors",
         "columnheader: Namespace",
         "columnheader: Last seen",
@@ -41,26 +41,26 @@ fn it_is_used_with_the_keyboard_the_pointer_and_a_screen_reader() {
     browser.press(RIGHT);
     browser.press(RIGHT);
     assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "1");
-    let told = browser.text("tell.textContent");
+    let told = browser.text("detail.textContent");
     assert!(told.starts_with(&browser.text("document.activeElement.ariaLabel")), "{told}");
     assert!(told.contains("appinfo-") && told.contains("00") && told.contains(" ms"), "{told}");
     // The grid holds still meanwhile, and tells how many wait. (Several may have come at once.)
-    browser.wait(r"/\((\d+) newer\)/.exec(tell.textContent)?.[1] >= 6");
+    browser.wait(r"/\((\d+) newer\)/.exec(detail.textContent)?.[1] >= 6");
     assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "1");
     browser.press(LEFT);
     assert_eq!(browser.text("[...grid.children].indexOf(document.activeElement)"), "0");
     browser.press(TAB);
-    browser.wait("tell.textContent.startsWith('Point')");
+    browser.wait("detail.textContent.startsWith('Point')");
 
     // The pointer: any square under it tells the same.
     let place = "grid.children[2].getBoundingClientRect()";
     let (x, y) = (browser.number(&format!("{place}.x")), browser.number(&format!("{place}.y")));
     browser.point(x as u32 + 5, y as u32 + 5);
-    browser.wait("tell.textContent.includes(' ms')");
-    let told = browser.text("tell.textContent");
+    browser.wait("detail.textContent.includes(' ms')");
+    let told = browser.text("detail.textContent");
     assert!(told.starts_with(&browser.text("grid.children[2].ariaLabel")), "{told}");
     browser.point(1, 1);
-    browser.wait("tell.textContent.startsWith('Point')");
+    browser.wait("detail.textContent.startsWith('Point')");
     assert_clean(&browser, &service);
 }
 

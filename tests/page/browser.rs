@@ -42,6 +42,7 @@ impl Browser {
         let session = browser.post(
             "",
             json!({"capabilities": {"alwaysMatch": {
+                "acceptInsecureCerts": true,
                 "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
                 "goog:chromeOptions": {"args": arguments},
             }}}),

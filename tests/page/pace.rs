@@ -34,9 +34,9 @@ fn it_asks_at_the_pace_that_is_set_rests_when_paused_and_when_hidden() {
     assert!((5.5..=21.0).contains(&asked), "{asked} a second, not about 20");
 
     let rests = || {
-        let shown = || browser.number("+answers.textContent");
+        let shown = || browser.number("+responses.textContent");
         until("the last answer is shown", || shown() == service.count() as f64);
-        let seen = "answers.textContent + $('pods').textContent";
+        let seen = "responses.textContent + $('pods').textContent";
         let before = (service.count(), browser.text(seen));
         std::thread::sleep(Duration::from_millis(2500)); // What is absent cannot be waited for.
         assert_eq!(before, (service.count(), browser.text(seen)));
@@ -66,16 +66,16 @@ fn a_slow_or_dead_server_makes_it_wait_and_never_piles_up_requests() {
     let pod = pod(&STABLE, "2hx9k");
     let service = Service::new("", [&pod]);
     let Some(browser) = watch(&service) else { return };
-    browser.wait("answers.textContent >= 20");
+    browser.wait("responses.textContent >= 20");
 
     service.set_mode(Mode::Hold);
     until("a few requests wait", || service.open() == 4);
-    browser.wait("state.textContent === 'No answer, trying again'");
+    browser.wait("state.textContent === 'Cannot reach the server'");
     until("they are given up", || service.open() <= 1);
     assert_eq!(service.most_open(), 4);
-    assert!(browser.text("tell.textContent").starts_with("Point"));
-    browser.wait("grid.firstChild.matches('.other.bad')");
-    assert!(browser.text("grid.firstChild.ariaLabel").contains("no answer"));
+    assert!(browser.text("detail.textContent").starts_with("Point"));
+    browser.wait("grid.firstChild.matches('.lost')");
+    assert!(browser.text("grid.firstChild.ariaLabel").contains("no response"));
     let asks_in_six_seconds = || {
         let before = service.count();
         std::thread::sleep(Duration::from_secs(6));
@@ -89,7 +89,7 @@ fn a_slow_or_dead_server_makes_it_wait_and_never_piles_up_requests() {
     browser.wait("state.textContent === 'Live' && grid.firstChild.matches('.stable')");
 
     service.set_mode(Mode::HangUp);
-    browser.wait("state.textContent === 'No answer, trying again'");
+    browser.wait("state.textContent === 'Cannot reach the server'");
     // A browser may ask once more, by itself, when a connection ends without an answer.
     let asked = asks_in_six_seconds();
     assert!(asked <= 12, "{asked} within 6 seconds");

@@ -14,7 +14,7 @@ fn it_fits_every_screen_and_both_colour_schemes() {
     let pods = odd_pods();
     let service = Service::new("", &pods);
     let Some(browser) = watch(&service) else { return };
-    browser.wait("answers.textContent >= 60 && $('pods').rows.length === 4");
+    browser.wait("responses.textContent >= 60 && $('pods').rows.length === 4");
     for width in [320, 360, 768, 1280, 1920, 3840] {
         browser.size(width, 800);
         browser.wait(&format!("innerWidth === {width}"));
@@ -35,6 +35,7 @@ fn it_fits_every_screen_and_both_colour_schemes() {
     browser.wait("document.getAnimations().length > 0");
     browser.prefer(&[("prefers-reduced-motion", "reduce")]);
     let moving = "document.getAnimations().length";
+    browser.wait(&format!("{moving} === 0"));
     assert_eq!((0..20).map(|_| browser.number(moving)).sum::<f64>(), 0.0);
     assert_clean(&browser, &service);
 }
@@ -75,13 +76,14 @@ fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
     assert_eq!(broken, json!([]));
     let shown = "[...$('pods').rows[1].querySelectorAll('td:last-child .tag')]
         .filter(tag => tag.checkVisibility()).length";
-    assert_eq!(browser.number("$('pods').querySelectorAll('summary').length"), 1.0);
-    assert_eq!(browser.text("$('pods').querySelector('summary').textContent"), "+42");
+    assert_eq!(browser.number("$('pods').querySelectorAll('details:not([hidden])').length"), 1.0);
+    let summary = browser.text("$('pods').rows[1].querySelector('summary').textContent");
+    assert_eq!(summary, "+42 labels");
     assert_eq!(browser.number(shown), 8.0);
     // From the grid it is the next stop; the keyboard opens it and closes it.
     browser.js("grid.focus()");
     browser.press(TAB);
-    assert_eq!(browser.text("document.activeElement.textContent"), "+42");
+    assert_eq!(browser.text("document.activeElement.textContent"), "+42 labels");
     browser.press(SPACE);
     browser.wait(&format!("{shown} === 50"));
     // A label that is new stands first, and leaves the rest as open as it was, and the focus.
@@ -90,8 +92,89 @@ fn names_stand_on_one_line_and_beyond_eight_labels_the_rest_can_be_opened() {
     assert_eq!(browser.number(shown), 51.0);
     browser.press(SPACE);
     browser.wait(&format!("{shown} === 8 && $('pods').querySelector('.new').checkVisibility()"));
-    browser.wait("answers.textContent >= 30");
+    browser.wait("responses.textContent >= 30");
     assert_clean(&browser, &service);
+}
+
+/// The colors in a part of the window, `[x, y, width, height]` as this expression yields it.
+fn colors(browser: &Browser, place: &str) -> String {
+    let place = browser
+        .js(&format!("const box = element => element.getBoundingClientRect(); return {place}"));
+    let [x, y, width, height] = [0, 1, 2, 3].map(|i| place[i].as_f64().expect("a number"));
+    let clip = json!({"x": x, "y": y, "width": width, "height": height, "scale": 1});
+    let shot = browser.devtools("Page.captureScreenshot", json!({"clip": clip}));
+    let decode = format!(
+        "const bytes = Uint8Array.from(atob({}), byte => byte.charCodeAt());
+        return createImageBitmap(new Blob([bytes])).then(image => {{
+            const canvas = new OffscreenCanvas(image.width, image.height).getContext('2d');
+            canvas.drawImage(image, 0, 0);
+            const {{ data }} = canvas.getImageData(0, 0, image.width, image.height);
+            const pixels = data.length / 4;
+            return [...new Set(Array.from({{ length: pixels }}, (_, i) => data.slice(4 * i, 4 * i + 3).join()))].join(' ');
+        }})",
+        shot["data"]
+    );
+    browser.js(&decode).as_str().expect("text").to_owned()
+}
+
+#[test]
+fn squares_bars_and_controls_show_in_forced_colors_and_in_print() {
+    let mut pods = three_stable();
+    pods.push(broken_canary());
+    let service = Service::new("", &pods);
+    let Some(browser) = watch(&service) else { return };
+    browser.wait("grid.querySelector('.canary') && bars.querySelectorAll('.stable').length > 2");
+    browser.wait("$('pods').rows.length === 4");
+    browser.click("#pause");
+    let dressed = [("forced-colors", "active"), ("prefers-reduced-motion", "reduce")];
+    browser.prefer(&dressed);
+    browser
+        .wait("matchMedia('(forced-colors: active)').matches && !document.getAnimations().length");
+    let (teal, amber, white) = ("16,119,141", "209,132,0", "255,255,255");
+    for (what, place, color) in [
+        ("a square", "(({x, y}) => [x + 4, y + 4, 4, 4])(box(find('#grid .stable')[0]))", teal),
+        (
+            "a canary's square",
+            "(({x, y}) => [x + 9, y + 2, 2, 2])(box(find('#grid .canary')[0]))",
+            amber,
+        ),
+        ("a bar", "(({x, y}) => [x + 2, y + 2, 4, 4])(box(find('#bars .stable')[1]))", teal),
+        ("the legend", "(({x, y}) => [x + 4, y + 4, 4, 4])(box(find('.soft .canary')[0]))", amber),
+    ] {
+        assert_eq!(colors(&browser, place), color, "{what}");
+    }
+    for (what, place) in [
+        (
+            "the button's border",
+            "(({x, y, height}) => [x, y + height / 2, 3, 1])(box(find('#pause')[0]))",
+        ),
+        (
+            "the row's stripe",
+            "(({x, y, height}) => [x, y + height / 2, 3, 1])(box(find('#pods tr')[0]))",
+        ),
+    ] {
+        let found = colors(&browser, place);
+        assert!(found != white && !found.is_empty(), "{what}: {found}");
+    }
+
+    // As browsers print, without backgrounds: what the page's drawing commands fill.
+    browser.prefer(&[("prefers-reduced-motion", "reduce")]);
+    let printed = browser.devtools("Page.printToPDF", json!({"printBackground": false}));
+    let filled = browser.js(&format!(
+        "const text = atob({});
+        const streams = [...text.matchAll(/stream\\r?\\n/g)].map(async ({{ 0: {{ length }}, index }}) => {{
+            const part = text.slice(index + length, text.indexOf('endstream', index));
+            const bytes = Uint8Array.from(part.replace(/\\r?\\n$/, ''), byte => byte.charCodeAt());
+            const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'));
+            return new Response(inflated).text().catch(() => '');
+        }});
+        return Promise.all(streams).then(all => all.join().match(/[\\d.]+ [\\d.]+ [\\d.]+ rg/g).join())",
+        printed["data"]
+    ));
+    let filled = filled.as_str().expect("text");
+    // The legend's gray, which nothing else has.
+    assert!(filled.contains(".498 .5529 .5843 rg"), "the legend is not printed: {filled}");
+    assert_eq!(browser.text("getComputedStyle(pause).printColorAdjust"), "exact");
 }
 
 #[test]
