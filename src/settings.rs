@@ -338,6 +338,20 @@ mod tests {
     }
 
     #[test]
+    fn switches_are_on_or_off() {
+        for value in ["1", "true", "0", "false"] {
+            assert_eq!(switch(value), Ok(value == "1" || value == "true"), "{value:?}");
+        }
+        assert!(switch("yes").is_err() && switch("").is_err());
+    }
+
+    #[test]
+    fn paths_are_not_empty() {
+        assert_eq!(path("labels"), Ok("labels".into()));
+        assert!(path("").is_err());
+    }
+
+    #[test]
     fn numbers_are_digits_alone() {
         for (value, expected) in [("0", Some(0)), ("65535", Some(65_535)), ("+1", None), ("", None)]
         {
