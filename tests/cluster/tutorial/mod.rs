@@ -223,7 +223,7 @@ fn the_command_that_points_the_manifests_to_a_registry_does_so() {
 }
 
 #[test]
-fn the_commands_that_take_the_rules_to_another_prometheus_find_all_of_them() {
+fn another_prometheus_gets_all_of_the_rules() {
     if common::have(&["bash", "zsh", "kubectl", "promtool"]) {
         for shell in ["bash", "zsh"] {
             let said = try_out(shell, "kubectl patch --local", &common::Folder::new());
@@ -293,7 +293,7 @@ fn the_tutorial_runs_on_a_make_believe_cluster() {
     }
 }
 
-/// As at a company's desk: zsh, a locale with decimal commas, Debian's awk (which heeds it), a proxy
+/// As at a company's desk: zsh, a locale with decimal commas, Debian's awk (which uses them), a proxy
 /// that answers nothing, and a node whose first address is an IPv6 one, where this machine has such.
 #[test]
 fn the_tutorial_runs_in_zsh_with_commas_and_a_proxy() {
