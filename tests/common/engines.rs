@@ -37,8 +37,9 @@ impl Engine {
             "tar -cf - -T /dev/null | {engine} import - {image} >&2 && {engine} run --rm {image} /none"
         );
         let tried = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
-        let said = String::from_utf8_lossy(&tried.stderr).trim().replace('\n', " ");
-        (tried.status.code() != Some(127)).then_some(said)
+        let said = String::from_utf8_lossy(&tried.stderr);
+        let error = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
+        (tried.status.code() != Some(127)).then(|| error.to_owned())
     }
 
     pub fn name(self) -> &'static str {
