@@ -222,7 +222,10 @@ impl Running {
             Some(
                 processes
                     .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-                    .filter(|pid| stat(*pid, 5) == Some(first.into()))
+                    // Its process group, and its children, which may have one of their own.
+                    .filter(|pid| {
+                        [4, 5].map(|field| stat(*pid, field)).contains(&Some(first.into()))
+                    })
                     .filter_map(of)
                     .sum(),
             )

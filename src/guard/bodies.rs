@@ -19,12 +19,15 @@ use crate::thread;
 /// How long a body is read at most, to be ignored.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest announced length of a body that is read, in bytes. Where it breaks off, the library
-/// allocates all that is missing.
-const MAX_BODY_BYTES: usize = 4 << 20;
+/// How many bytes may be announced, at most, of all bodies that are being drained. Where one breaks off,
+/// the library allocates all that is missing.
+const MAX_ANNOUNCED_BYTES: usize = 8 << 20;
 
 /// How many bodies are being drained.
 static DRAINING: AtomicUsize = AtomicUsize::new(0);
+
+/// How many bytes were announced of these bodies.
+static ANNOUNCED_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether the first header of that name contains this word. tiny_http looks at the first one alone, and
 /// here it matters what tiny_http is going to do.
@@ -71,10 +74,13 @@ pub fn respond_first(request: Request, response: &Response, is_head: bool) -> io
     let mut stream = ManuallyDrop::new(send_head(request, response));
     let body = if is_head { b"" } else { response.body() };
     let sent = stream.write_all(body).and_then(|()| stream.flush());
-    if announced <= MAX_BODY_BYTES {
+    let reserve =
+        |bytes: usize| bytes.checked_add(announced).filter(|sum| *sum <= MAX_ANNOUNCED_BYTES);
+    if ANNOUNCED_BYTES.fetch_update(Relaxed, Relaxed, reserve).is_ok() {
         DRAINING.fetch_add(1, Relaxed);
         let drain = move || {
             drain(ManuallyDrop::into_inner(stream), announced);
+            ANNOUNCED_BYTES.fetch_sub(announced, Relaxed);
             DRAINING.fetch_sub(1, Relaxed);
         };
         if thread::start("drain", Box::new(drain)).is_err() {

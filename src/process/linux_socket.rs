@@ -1,11 +1,11 @@
-//! Two options of listening sockets that only Linux has. Where it refuses them, little is lost.
+//! What only Linux can do to a listening socket. Where it refuses, little is lost.
 
 use std::net::TcpListener;
 
 use nix::libc::{self, BPF_ABS, BPF_B, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_RET};
 use nix::setsockopt_impl;
-use nix::sys::socket::SetSockOpt;
 use nix::sys::socket::sockopt::{SetStruct, SetUsize};
+use nix::sys::socket::{Backlog, SetSockOpt, listen};
 
 /// `TCP_DEFER_ACCEPT` (tcp(7)), in seconds.
 #[derive(Clone, Copy)]
@@ -25,11 +25,17 @@ setsockopt_impl!(
     SetStruct<libc::sock_fprog>
 );
 
-/// Lets a connection be accepted only once it has sent something, or after a second: a thread need not
-/// wait for the request. With 16 clients this saves a sixth of the processor time of a response, with
-/// 1,000 more than half.
-pub fn defer_accept(listener: &TcpListener, is_deferred: bool) {
-    let _ = DeferAccept.set(listener, &usize::from(is_deferred));
+/// Lets as many connections wait to be accepted as the kernel allows (std: 128), and lets them be accepted
+/// once they have sent something, or after a second: a thread need not wait for the request. With 16 clients
+/// that saves a sixth of the processor time of a response, with 1,000 more than half.
+pub fn optimize(listener: &TcpListener) {
+    let _ = listen(listener, Backlog::MAXALLOWABLE);
+    let _ = DeferAccept.set(listener, &1);
+}
+
+/// Lets connections be accepted before they have sent anything.
+pub fn accept_silent_connections(listener: &TcpListener) {
+    let _ = DeferAccept.set(listener, &0);
 }
 
 /// Drops the first packet of each new connection from now on. Without this, sixteen busy clients lost a

@@ -59,7 +59,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let _ = setsockopt(&listener, sockopt::TcpNoDelay, &true);
     let _ = setsockopt(&listener, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES);
     #[cfg(target_os = "linux")]
-    linux_socket::defer_accept(&listener, true);
+    linux_socket::optimize(&listener);
     Ok(listener)
 }
 
@@ -78,7 +78,7 @@ pub fn has_pending_connection(listener: &TcpListener) -> bool {
 /// wait for that are reset where the socket is closed.
 pub fn accept_silent_connections(listener: &TcpListener) {
     #[cfg(target_os = "linux")]
-    linux_socket::defer_accept(listener, false);
+    linux_socket::accept_silent_connections(listener);
     #[cfg(not(target_os = "linux"))]
     let _ = listener;
 }
