@@ -302,29 +302,3 @@ fn prometheus_may_read_the_pods_of_its_namespace_only() {
         assert_eq!(pod["automountServiceAccountToken"], has_account, "{}", id(&deployment));
     }
 }
-
-/// Its arguments name the ConfigMap's files and the volume that it may write.
-#[test]
-fn prometheus_finds_its_configuration_and_its_storage() {
-    let (pod, container) = pod_of(&named("deployment/prometheus"));
-    let args = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"];
-    assert_eq!(container["args"], json!(args));
-    let [config, data] = [0, 1].map(|place| &container["volumeMounts"][place]);
-    assert_eq!(
-        (&config["mountPath"], &data["mountPath"]),
-        (&json!("/etc/prometheus"), &json!("/prometheus"))
-    );
-    let volume = |mount: &Value| {
-        let volumes = pod["volumes"].as_array().expect("it has volumes");
-        volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("it is there")
-    };
-    assert_eq!(volume(config)["configMap"]["name"], "prometheus");
-    assert!(volume(data)["emptyDir"]["sizeLimit"].is_string());
-    let files = &named("configmap/prometheus")["data"];
-    assert!(files["prometheus.yml"].as_str().is_some_and(|it| it.contains("rules.yml")));
-    assert!(files["rules.yml"].is_string());
-    // A version that is pinned, and whose user is a number, which is all that runAsNonRoot can check.
-    let image = container["image"].as_str().expect("it has an image");
-    let (_, version) = image.split_once("docker.io/prom/prometheus:v").expect("the official one");
-    assert!(version.ends_with("-distroless") && version.matches('.').count() == 2, "{image}");
-}
