@@ -28,18 +28,20 @@ impl Engine {
         defect.is_none().then_some(Engine(name))
     }
 
-    /// Why it cannot start a container: tried with one that holds no file. That its program is not
-    /// found there is status 127 (docker-run(1), podman-run(1)); what fails before has another.
+    /// Why it cannot start a container that publishes a port: tried with one that holds no file. That its
+    /// program is not found is the last of errors; it has status 127 (docker-run(1), podman-run(1)).
     fn defect(self) -> Option<String> {
         let images = Images::none(self);
         let (engine, image) = (self.0, images.name(0));
         let script = format!(
-            "tar -cf - -T /dev/null | {engine} import - {image} >&2 && {engine} run --rm {image} /none"
+            "tar -cf - -T /dev/null | {engine} import - {image} >&2 && \
+             {engine} run --rm --publish 127.0.0.1::8080 {image} /none"
         );
         let tried = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
         let said = String::from_utf8_lossy(&tried.stderr);
         let error = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
-        (tried.status.code() != Some(127)).then(|| error.to_owned())
+        let is_started = tried.status.code() == Some(127) && error.contains("/none");
+        (!is_started).then(|| error.to_owned())
     }
 
     pub fn name(self) -> &'static str {
