@@ -174,7 +174,7 @@ impl Appinfo {
 
     /// Sends these bytes on a connection of their own and reads until the server closes.
     pub fn raw(&self, request: impl AsRef<[u8]>) -> Response {
-        exchange(self.address, request.as_ref()).expect("the server answers")
+        exchange(self.address, request.as_ref()).expect("there is a response")
     }
 
     /// The process ID.

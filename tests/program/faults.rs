@@ -42,7 +42,7 @@ fn delayed_responses_are_sent_before_the_program_stops() {
     until("all have been received", || appinfo.threads() >= 54);
     appinfo.signal(SIGTERM);
     for stream in &mut waiting {
-        assert_eq!(read_response(stream, false).expect("it is answered").status, 200);
+        assert_eq!(read_response(stream, false).expect("a response").status, 200);
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
     }
     assert_eq!(appinfo.wait().code(), Some(0));
@@ -78,12 +78,12 @@ fn delayed_responses_on_one_connection_keep_their_order() {
     let mut stream = connect(appinfo.address).expect("it accepts");
     let paths = ["/v1/appinfo", "/v1/appinfo", "/healthz", "/v1/appinfo", "/nowhere"];
     for path in paths {
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it can be asked");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it can be sent");
     }
-    // A body behind a delayed response is answered in its turn.
+    // A request with a body keeps its place behind a delayed response.
     stream.write_all(b"POST / HTTP/1.1\r\nContent-Length: 900000000\r\n\r\nx").expect("the same");
     let mut text = String::new();
-    until("all are answered", || {
+    until("all responses have come", || {
         let mut piece = [0; 4096];
         let length = common::read(&stream, &mut piece).expect("it goes on");
         text.push_str(&String::from_utf8_lossy(&piece[..length]));

@@ -181,7 +181,8 @@ fn a_response_comes_in_one_piece() {
 #[test]
 fn each_request_is_one_line_of_the_access_log() {
     let appinfo = Start::new().args("--access-log").spawn();
-    for line in ["GET /v1/appinfo?a=b", "BREW /pot", "GET /\rGET\x1b[2J\x07\x7f\0\"\\"] {
+    for line in ["GET /v1/appinfo?a=b", "GET /\rGET\x1b[2J\x07\x7f\0\"\\", "\x1b]0;mine\x07\rPUT /"]
+    {
         appinfo.raw(format!("{line} HTTP/1.1\r\n\r\n"));
     }
     let lines = eventually("a line of each is logged", || {
@@ -192,8 +193,11 @@ fn each_request_is_one_line_of_the_access_log() {
         microseconds.parse::<u64>().expect("microseconds at the end");
         rest
     });
-    let expected =
-        ["GET /v1/appinfo 200", "BREW /pot 404", r#"GET /\rGET\x1b[2J\x07\x7f\x00\"\\ 404"#];
+    let expected = [
+        "GET /v1/appinfo 200",
+        r#"GET /\rGET\x1b[2J\x07\x7f\x00\"\\ 404"#,
+        r"\x1b]0;mine\x07\rPUT / 405",
+    ];
     assert_eq!(without_time.collect::<Vec<_>>(), expected);
 }
 

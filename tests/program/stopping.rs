@@ -96,7 +96,7 @@ fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
 }
 
 #[test]
-fn a_request_just_after_the_drain_is_answered() {
+fn a_request_just_after_the_drain_gets_its_response() {
     let mut appinfo = Start::new().args("--drain 1").spawn();
     appinfo.signal(SIGTERM);
     let end = Instant::now() + Duration::from_secs(1);
@@ -125,6 +125,6 @@ fn a_body_that_is_being_sent_at_the_end_does_no_harm() {
         thread::sleep(Duration::from_millis(50));
         stream.write_all(&[b'x'; 250]).expect("it is read");
     }
-    assert_eq!(read_response(&mut stream, false).expect("it is answered").status, 405);
+    assert_eq!(read_response(&mut stream, false).expect("a response").status, 405);
     assert_eq!(appinfo.wait().code(), Some(0));
 }

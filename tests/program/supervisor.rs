@@ -32,7 +32,7 @@ fn lives(pid: i32) -> bool {
     Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state != 'Z')
 }
 
-/// It is told the same, says so once a minute, and counts.
+/// The supervisor says so once a minute, and counts.
 #[test]
 fn a_server_that_crashes_is_restarted_as_it_was() {
     let labels = DownwardApi::with("app=\"a\"");
@@ -59,7 +59,7 @@ fn a_server_that_crashes_is_restarted_as_it_was() {
     assert!(now - started < 60.0, "it is the server's");
 }
 
-/// Those in the queue of the listening socket wait; those that are being answered are lost.
+/// Connections in the listening socket's queue wait for the next server; requests in progress are lost.
 #[test]
 fn a_crash_loses_hardly_a_request() {
     let appinfo = Start::new().spawn();
@@ -82,7 +82,7 @@ fn a_crash_loses_hardly_a_request() {
     assert!(lost <= crashes, "{lost} lost over {crashes} crashes");
 }
 
-/// SIGTERM so long before and after the server is killed: it drains, and ends well in time.
+/// SIGTERM shortly before or after the server is killed: the program drains, and ends in time.
 #[test]
 fn a_stop_survives_a_crash() {
     let pauses = (0..12).map(|pause| Duration::from_micros(pause * 2_000));
@@ -251,7 +251,7 @@ fn without_a_second_process_it_serves_in_one() {
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
-/// Not even where the kernel would start a program to collect it, which ignores the limit on core files.
+/// Not even where the kernel starts a program to collect it, which ignores the limit on core files.
 #[test]
 fn a_crash_leaves_no_core_dump() {
     let pattern = "/proc/sys/kernel/core_pattern";
@@ -289,7 +289,8 @@ fn a_crash_leaves_no_core_dump() {
     }
 }
 
-/// Nothing else that has the variable in its environment takes its standard input for a listening socket.
+/// A process with the variable in its environment, but another parent, does not take its standard input for
+/// the listening socket.
 #[test]
 fn a_strangers_socket_is_left_alone() {
     let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -319,7 +320,7 @@ fn a_second_signal_ends_both_processes_at_once() {
     }
 }
 
-/// One who has a pipe to it, and no terminal, sees every line of both processes.
+/// Also if that is a pipe.
 #[test]
 fn both_processes_write_to_the_same_outputs() {
     let (reader, writer) = std::io::pipe().expect("a pipe");
