@@ -184,4 +184,15 @@ mod tests {
         assert!(headers.starts_with("appinfo/") && headers.contains("\r\nConnection: close\r\n"));
         assert!(headers.ends_with("Content-Length: 15"), "{headers}");
     }
+
+    #[test]
+    fn body_is_what_follows_the_headers() {
+        assert_eq!(Response::error(405, "no").body(), b"{\"error\":\"no\"}\n");
+    }
+
+    #[test]
+    fn date_is_renewed_in_another_second() {
+        let mut date = Date { second: 1, line: "Date: long ago".to_owned() };
+        assert!(date.now().ends_with(" GMT\r\n\r\n"), "{}", date.line);
+    }
 }

@@ -303,6 +303,55 @@ mod tests {
     }
 
     #[test]
+    fn addresses_have_a_port_and_perhaps_an_ip() {
+        for (value, expected) in [
+            ("127.0.0.1:80", Some("127.0.0.1:80")),
+            ("[::1]:0", Some("[::1]:0")),
+            (":8080", Some("[::]:8080")),
+            ("8080", None),
+            ("127.0.0.1", None),
+            (":70000", None),
+            (":+80", None),
+            ("localhost:80", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|address| address.parse().expect("an address"));
+            assert_eq!(listen(value).ok(), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn times_are_whole_and_limited() {
+        for (value, expected) in [
+            ("0", Some(0)),
+            ("3600", Some(3600)),
+            ("3601", None),
+            ("-1", None),
+            ("1.5", None),
+            ("5s", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(value).ok(), expected.map(Duration::from_secs), "{value:?}");
+        }
+        assert_eq!(milliseconds("60000"), Ok(Duration::from_secs(60)));
+        assert!(milliseconds("60001").is_err());
+    }
+
+    #[test]
+    fn switches_are_on_or_off() {
+        for value in ["1", "true", "0", "false"] {
+            assert_eq!(switch(value), Ok(value == "1" || value == "true"), "{value:?}");
+        }
+        assert!(switch("yes").is_err() && switch("").is_err());
+    }
+
+    #[test]
+    fn paths_are_not_empty() {
+        assert_eq!(path("labels"), Ok("labels".into()));
+        assert!(path("").is_err());
+    }
+
+    #[test]
     fn numbers_are_digits_alone() {
         for (value, expected) in [("0", Some(0)), ("65535", Some(65_535)), ("+1", None), ("", None)]
         {

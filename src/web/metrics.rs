@@ -162,6 +162,12 @@ mod tests {
     }
 
     #[test]
+    fn unknown_methods_share_a_name() {
+        assert_eq!(method(&Method::Post), "POST");
+        assert_eq!(method(&"BREW".parse().expect("a method")), "other");
+    }
+
+    #[test]
     fn responses_are_counted_by_path_method_and_status() {
         let mut metrics = Metrics::new("broken", 7);
         for _ in 0..3 {

@@ -1,6 +1,5 @@
-//! Clusters of every kind: what their nodes say of themselves, what their policies forbid, and the
-//! state that somebody has left one in. The pages' commands are run by the real kubectl on a
-//! make-believe cluster.
+//! Clusters of every kind: their nodes' names and addresses, their policies, and objects that were
+//! changed before. The real kubectl runs the pages' commands on a make-believe cluster.
 
 use std::process::Command;
 
@@ -12,13 +11,13 @@ use crate::tutorial::make_believe::{Cluster, node};
 use crate::tutorial::namespace::Namespace;
 use crate::tutorial::steps;
 
-/// The commands of the block in which this stands.
+/// The commands of the block that contains these words.
 fn block(words: &str) -> String {
     let found = steps().into_iter().find(|step| step.commands.contains(words));
     found.unwrap_or_else(|| panic!("no block says {words}")).commands
 }
 
-/// Does that in a namespace of a cluster of its own whose shell is bash, then in one with zsh.
+/// Acts in a namespace of its own, first with bash, then with zsh.
 fn in_both_shells(act: impl Fn(&Namespace)) {
     if !have(&["bash", "zsh", "kubectl"]) {
         return;
@@ -30,7 +29,7 @@ fn in_both_shells(act: impl Fn(&Namespace)) {
     }
 }
 
-/// Types the commands in the namespace's shell, and returns what they print.
+/// Runs the commands in the namespace's shell, and returns what they print.
 fn types(namespace: &Namespace, commands: &str) -> String {
     run(&mut namespace.shell(&format!("set -euo pipefail\n{commands}")))
 }
@@ -78,18 +77,16 @@ fn just_knows_a_cluster_by_its_nodes() {
     for (context, says, cluster) in [
         ("kind-canary", provider("kind://docker/canary/canary-control-plane"), "kind canary"),
         ("work", provider("kind://podman/canary/canary-worker"), "kind canary"),
-        ("kind-desktop", provider("kind://docker/desktop/desktop-worker"), "kind desktop"),
         ("docker-desktop", provider("kind://docker/desktop/desktop-worker"), "desktop-kind"),
         ("docker-desktop", json!({}), "docker"),
         ("colima-class", provider("k3s://colima-class"), "docker"),
         ("k3d-a", provider("k3s://k3d-a-server-0"), "k3d a"),
         ("work", provider("k3s://k3d-a-b-agent-1"), "k3d a-b"),
         ("default", provider("k3s://laptop"), "k3s"),
-        ("minikube", label("minikube.k8s.io/name", "minikube"), "minikube minikube"),
         ("class", label("minikube.k8s.io/name", "class"), "minikube class"),
         ("work", label("microk8s.io/cluster", "true"), "microk8s"),
         ("gke_canary", provider("gce://canary/europe-west4-a/gke-1"), "unknown"),
-        // Who may not ask the nodes goes by the usual names.
+        // Without access to the nodes, by the usual names.
         ("kind-canary", Value::Null, "kind canary"),
         ("k3d-a-b", Value::Null, "k3d a-b"),
         ("minikube", Value::Null, "minikube minikube"),
@@ -130,7 +127,7 @@ fn a_copied_pod_is_awaited_with_probes_or_without() {
     });
 }
 
-/// A pod may be left with what somebody has set: the excursion's errors, another image.
+/// Such as the excursion's errors, or another image.
 #[test]
 fn catching_up_and_starting_over_clear_what_was_set() {
     in_both_shells(|namespace| {
@@ -138,7 +135,7 @@ fn catching_up_and_starting_over_clear_what_was_set() {
         let with_canary = catch_up.replace("-f manifests", "-f manifests/canary/fixed.yaml");
         let with_canary = with_canary.lines().take(2).collect::<Vec<_>>().join("\n");
 
-        // Who has nothing gets all of it.
+        // With nothing there, all of it is created.
         types(namespace, &catch_up);
         types(namespace, &with_canary);
         let node_port =
@@ -166,7 +163,7 @@ fn catching_up_and_starting_over_clear_what_was_set() {
     });
 }
 
-/// create, apply and replace agree: whichever comes after another changes nothing.
+/// create, apply and replace agree: none changes what another has made.
 #[test]
 fn what_was_created_can_be_applied_and_replaced() {
     if !have(&["kubectl"]) {
@@ -181,21 +178,20 @@ fn what_was_created_can_be_applied_and_replaced() {
             get(&namespace, "deployment/appinfo")["spec"],
             named("deployment/appinfo")["spec"]
         );
-        assert_eq!(namespace.kubectl("get pods -o name"), pods, "no pod is made anew");
+        assert_eq!(namespace.kubectl("get pods -o name"), pods, "no pod is replaced");
     }
 }
 
 #[test]
-fn without_nodeport_the_service_answers_through_the_proxy() {
+fn without_nodeport_the_service_works_through_the_proxy() {
     in_both_shells(|namespace| {
         namespace.kubectl("create -f manifests/appinfo.yaml");
         types(namespace, &block("sed 's/NodePort/ClusterIP/'"));
         assert_eq!(get(namespace, "service/appinfo")["spec"]["type"], "ClusterIP");
-        // As `kubectl proxy` passes it on.
         let path = "services/appinfo:http/proxy/v1/appinfo";
         let path = format!("/api/v1/namespaces/{}/{path}", namespace.name);
-        let answer = namespace.kubectl(&format!("get --raw {path}"));
-        assert!(answer.contains(r#""AppName":"appinfo""#), "{answer}");
+        let response = namespace.kubectl(&format!("get --raw {path}"));
+        assert!(response.contains(r#""AppName":"appinfo""#), "{response}");
     });
 }
 

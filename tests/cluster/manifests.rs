@@ -1,15 +1,11 @@
-//! The manifests: that Kubernetes takes them, that a linter finds no fault with them, and that
-//! they fit each other, the image and the program, which neither can tell.
-//!
-//! The canaries differ from the stable Deployment in nothing that matters (tested below), so what
-//! is said of that holds for all three.
+//! The manifests: that Kubernetes accepts them, that a linter finds nothing wrong, and that they agree
+//! with each other, the image and the program.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::slice;
 
-use regex_lite::Regex;
 use serde_json::{Value, json};
 
 use crate::common::{Folder, have, repository, run, text};
@@ -19,24 +15,24 @@ use crate::tutorial::help;
 /// The stable Deployment.
 const STABLE: &str = "manifests/appinfo.yaml";
 
-/// Where a Deployment's pods are described, and their container.
-const POD: &str = "/spec/template/spec";
-const CONTAINER: &str = "/spec/template/spec/containers/0";
-
-/// Fails unless this stands, word for word, at these places within a place of an object.
-#[track_caller]
-fn says<const N: usize>(name: &str, within: &str, places: [(&str, Value); N]) {
-    let object = named(name);
-    for (place, value) in places {
-        let place = format!("{within}{place}");
-        assert_eq!(object.pointer(&place), Some(&value), "{name} at {place}");
-    }
+/// What a place of an object holds; null if nothing.
+fn at(object: &Value, place: &str) -> Value {
+    object.pointer(place).cloned().unwrap_or_default()
 }
 
-/// Takes these fields, separated by white space, out of a place of an object.
-fn take(object: &mut Value, place: &str, fields: &str) {
-    let place = object.pointer_mut(place).and_then(Value::as_object_mut).expect("there is one");
-    place.retain(|field, _| !fields.split_whitespace().any(|it| it == field));
+/// The pods and the only container of a Deployment.
+fn pod_of(deployment: &Value) -> (Value, Value) {
+    let mut pod = at(deployment, "/spec/template/spec");
+    let mut containers =
+        pod.as_object_mut().expect("a pod").remove("containers").expect("there are");
+    assert_eq!(containers.as_array().map(Vec::len), Some(1), "{containers}");
+    (pod, containers[0].take())
+}
+
+/// Whether an object has all labels of a selector.
+fn selects(selector: &Value, labels: &Value) -> bool {
+    let selector = selector.as_object().expect("a selector has labels");
+    !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
 }
 
 /// A manifest with one thing changed.
@@ -45,8 +41,8 @@ fn spoilt(manifest: &str, old: &str, new: &str) -> String {
     manifest.replacen(old, new, 1)
 }
 
-/// Whether kubernetes-validate, which carries the schemas of the Kubernetes API, knows every object
-/// in these files and finds nothing wrong with it; and what it says.
+/// Whether kubernetes-validate, which has the schemas of the Kubernetes API, knows every object in these
+/// files and finds nothing wrong; and its output.
 fn passes_the_schemas(version: &str, files: &[PathBuf], objects: usize) -> (bool, String) {
     let mut validate = Command::new("kubernetes-validate");
     validate.args(["--strict", "--kubernetes-version", version]).args(files);
@@ -79,8 +75,8 @@ fn kubernetes_schemas_old_and_new_accept_every_manifest() {
     }
 }
 
-/// The checks that checkov, a linter, finds failed by the YAML files of a folder. What it is told
-/// not to mind stands in checkov.yaml.
+/// The checks of checkov, a linter, that the YAML files of a folder fail. checkov.yaml has those that
+/// are left out.
 fn complaints(folder: &Path) -> BTreeSet<String> {
     let mut checkov = Command::new("checkov");
     let settings = repository().join("tests/cluster/checkov.yaml");
@@ -101,7 +97,7 @@ fn a_linter_finds_no_fault_with_the_manifests() {
         return;
     }
     assert_eq!(complaints(&repository().join("manifests")), BTreeSet::new());
-    // What it would find.
+    // These it would find.
     let (folder, mut manifest) = (Folder::new(), text(STABLE));
     let mut expected = BTreeSet::new();
     for (old, new, check) in [
@@ -123,243 +119,186 @@ fn a_linter_finds_no_fault_with_the_manifests() {
     assert!(found.is_superset(&expected), "{expected:?} are not all in {found:?}");
 }
 
+/// Pod Security Standards, `restricted`, and OpenShift's `restricted-v2`, which has user and group IDs
+/// of its own for each namespace.
 /// <https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted>
-#[test]
-fn pods_say_what_the_strictest_policy_demands_and_nothing_that_could_loosen_it() {
-    let deployments = of_kind("Deployment");
-    assert_eq!(deployments.len(), 4);
-    for mut deployment in deployments {
-        let (name, mut pod) = (id(&deployment), deployment["spec"]["template"].take());
-        // The policy does not mind these; or it does, and they are said word for word below (ports,
-        // probes, volumes).
-        take(&mut pod, "/metadata", "labels");
-        take(&mut pod, "/spec", "serviceAccountName terminationGracePeriodSeconds volumes");
-        let container = "/spec/containers/0";
-        take(
-            &mut pod,
-            container,
-            "args env image imagePullPolicy name ports resources volumeMounts",
-        );
-        take(&mut pod, container, "livenessProbe readinessProbe");
-        let demanded = json!({"metadata": {}, "spec": {
-            "automountServiceAccountToken": name == "deployment/prometheus",
-            "containers": [{"securityContext": {
-                "allowPrivilegeEscalation": false,
-                "capabilities": {"drop": ["ALL"]},
-                "readOnlyRootFilesystem": true,
-            }}],
-            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
-        }});
-        assert_eq!(pod, demanded, "{name}");
-    }
-    says("serviceaccount/prometheus", "", [("/automountServiceAccountToken", json!(false))]);
-}
-
-/// By the rules of OpenShift's `restricted-v2`: a namespace has user and group numbers of its own,
-/// and a pod that asks for others is refused.
 /// <https://docs.redhat.com/en/documentation/openshift_container_platform/4.19/html/authentication_and_authorization/managing-pod-security-policies>
 #[test]
-fn openshift_accepts_every_pod() {
-    let refused = [
-        "runAsUser",
-        "runAsGroup",
-        "fsGroup",
-        "supplementalGroups",
-        "seLinuxOptions",
-        "add",
-        "hostNetwork",
-        "hostPID",
-        "hostIPC",
-        "hostPort",
-        "privileged",
-    ];
-    let volumes = [
-        "name",
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    ];
-    for deployment in of_kind("Deployment") {
-        let pod = deployment.pointer(POD).expect("it has pods");
-        for leaf in leaves("", pod) {
+fn every_pod_meets_the_strictest_policies() {
+    let forbidden = "runAsUser runAsGroup fsGroup supplementalGroups seLinuxOptions add sysctls procMount \
+                     hostNetwork hostPID hostIPC hostPort privileged windowsOptions appArmorProfile \
+                     initContainers ephemeralContainers";
+    let forbidden: Vec<_> = forbidden.split_whitespace().collect();
+    let deployments = of_kind("Deployment");
+    assert_eq!(deployments.len(), 4);
+    for deployment in deployments {
+        let (pod, container) = pod_of(&deployment);
+        let demanded = json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}});
+        assert_eq!(pod["securityContext"], demanded, "{}", id(&deployment));
+        let demanded = json!({
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+        });
+        assert_eq!(container["securityContext"], demanded, "{}", id(&deployment));
+        for leaf in leaves("", &deployment["spec"]["template"]) {
             let (place, _) = leaf.split_once('=').expect("it has a value");
-            assert!(!place.split('/').any(|field| refused.contains(&field)), "{leaf}");
-            if let Some(volume) = place.strip_prefix("/volumes/") {
-                let kind = volume.split('/').next().expect("it has a field");
-                assert!(volumes.contains(&kind), "{leaf}");
-            }
+            assert!(!place.split('/').any(|field| forbidden.contains(&field)), "{leaf}");
+        }
+        for volume in pod["volumes"].as_array().expect("it has volumes") {
+            let allowed = ["configMap", "downwardAPI", "emptyDir"];
+            assert!(allowed.iter().any(|kind| volume.get(kind).is_some()), "{volume}");
+            assert_eq!(volume.as_object().map(serde_json::Map::len), Some(2), "{volume}");
         }
     }
 }
 
-/// The server fills in what a manifest leaves out, as a part of the object that `kubectl create`
-/// owns; then `kubectl apply --server-side` conflicts with it. (Tried on Kubernetes 1.36: these
-/// three were all.)
+/// The server fills in what a manifest leaves out, as a part of the object that `kubectl create` owns;
+/// `kubectl apply --server-side` then conflicts with it. (On Kubernetes 1.36 there were no others.)
 #[test]
-fn what_the_server_would_fill_in_and_then_defend_is_written_out() {
-    let is_reference = |leaf: &&String| leaf.contains("/fieldRef/");
+fn every_field_reference_has_its_api_version() {
     for deployment in of_kind("Deployment") {
         let leaves = leaves("", &deployment);
+        let references = leaves.iter().filter(|leaf| leaf.contains("/fieldRef/"));
         let (versions, paths): (Vec<_>, Vec<_>) =
-            leaves.iter().filter(is_reference).partition(|leaf| leaf.ends_with("/apiVersion=v1"));
+            references.partition(|leaf| leaf.ends_with("/apiVersion=v1"));
         assert_eq!(versions.len(), paths.len(), "{}: {paths:?}", id(&deployment));
     }
 }
 
-/// `kubectl` puts them into its current namespace, and so they work in any.
+/// So `kubectl` puts them into its current namespace.
 #[test]
 fn no_manifest_names_a_namespace() {
-    for object in all() {
-        let leaves = leaves("", &object);
-        assert!(!leaves.iter().any(|leaf| leaf.contains("/namespace=")), "{leaves:?}");
+    let leaves: Vec<_> = all().iter().flat_map(|object| leaves("", object)).collect();
+    assert!(!leaves.iter().any(|leaf| leaf.contains("/namespace=")), "{leaves:?}");
+}
+
+/// A Deployment owns every pod that its selector matches.
+#[test]
+fn each_deployment_selects_its_own_pods_and_no_others() {
+    let deployments = of_kind("Deployment");
+    for (number, owner) in deployments.iter().enumerate() {
+        let selector = at(owner, "/spec/selector/matchLabels");
+        for (other, deployment) in deployments.iter().enumerate() {
+            let selected = selects(&selector, &at(deployment, "/spec/template/metadata/labels"));
+            assert_eq!(selected, number == other, "{} selects {}", id(owner), id(deployment));
+        }
     }
 }
 
-/// The answer lists a pod's labels: exactly those that the tutorial explains. A Deployment owns
-/// the pods that its selector matches, so some label sets any two of them apart.
+/// The releases are compared, so nothing else may make a difference.
 #[test]
-fn each_deployment_selects_its_own_pods_by_the_tutorials_labels() {
-    for (name, labels) in [
-        ("appinfo", json!({"app": "appinfo", "release": "stable"})),
-        (
-            "appinfo-canary-broken",
-            json!({"app": "appinfo", "release": "canary", "canary": "broken"}),
-        ),
-        ("appinfo-canary-fixed", json!({"app": "appinfo", "release": "canary", "canary": "fixed"})),
-        ("prometheus", json!({"app": "prometheus"})),
-    ] {
-        let places =
-            [("/selector/matchLabels", labels.clone()), ("/template/metadata/labels", labels)];
-        says(&format!("deployment/{name}"), "/spec", places);
-    }
-}
-
-/// What the story compares is the release: nothing else may make a difference.
-#[test]
-fn a_canary_differs_from_the_stable_release_in_its_name_labels_and_image_alone() {
+fn canaries_differ_from_stable_in_name_labels_and_image() {
     let names = ["appinfo", "appinfo-canary-broken", "appinfo-canary-fixed"];
     let [stable, broken, fixed] = names.map(|name| {
         let mut deployment = named(&format!("deployment/{name}"));
-        take(&mut deployment, "", "metadata");
-        take(&mut deployment, "/spec/selector", "matchLabels");
-        take(&mut deployment, "/spec/template/metadata", "labels");
-        take(&mut deployment, CONTAINER, "image");
+        for place in [
+            "/metadata",
+            "/spec/selector/matchLabels",
+            "/spec/template/metadata/labels",
+            "/spec/template/spec/containers/0/image",
+        ] {
+            deployment.pointer_mut(place).expect("it has one").take();
+        }
         deployment
     });
     assert_eq!(broken, stable);
     assert_eq!(fixed, stable);
 }
 
-/// From the Service's named port through its pods to the port that the image and the program name.
+/// From the Service's named port to the port of its pods, their image and the program.
 #[test]
-fn a_service_reaches_the_programs_port_by_its_name() {
+fn a_service_reaches_its_pods_by_the_name_of_a_port() {
     assert!(help().contains("[APPINFO_LISTEN; default: every address, port 8080]"));
     assert!(text("Containerfile").contains("\nEXPOSE 8080\n"));
-    for (name, port) in [("appinfo", 8080), ("prometheus", 9090)] {
-        let ports = json!([{"name": "http", "containerPort": port}]);
-        says(&format!("deployment/{name}"), CONTAINER, [("/ports", ports)]);
-        // kubectl proxy and the tutorial name the port `http`. The cluster chooses the nodes' port.
+    let deployments = of_kind("Deployment");
+    for (name, port, count) in [("appinfo", 8080, 3), ("prometheus", 9090, 1)] {
+        let service = named(&format!("service/{name}"));
+        let pods: Vec<_> = deployments
+            .iter()
+            .filter(|it| {
+                selects(
+                    &at(&service, "/spec/selector"),
+                    &it["spec"]["template"]["metadata"]["labels"],
+                )
+            })
+            .collect();
+        assert_eq!(pods.len(), count, "{name}");
+        // `kubectl proxy` and the tutorial name the port as well.
         let ports = json!([{"name": "http", "port": port, "targetPort": "http"}]);
-        let selector = json!({"app": name});
-        says(&format!("service/{name}"), "/spec", [("/ports", ports), ("/selector", selector)]);
+        assert_eq!(service["spec"]["ports"], ports);
+        for pod in pods {
+            let (_, container) = pod_of(pod);
+            assert_eq!(container["ports"], json!([{"name": "http", "containerPort": port}]));
+            for probe in ["readinessProbe", "livenessProbe"] {
+                assert_eq!(container[probe]["httpGet"]["port"], "http", "{}", id(pod));
+            }
+        }
     }
-    says("service/appinfo", "/spec", [("/type", json!("NodePort"))]);
+    assert_eq!(named("service/appinfo")["spec"]["type"], "NodePort");
 }
 
-/// Readiness is asked each second, liveness with patience.
+/// Readiness ends with a drain, which liveness must survive; a restart is the last resort.
 #[test]
-fn probes_ask_what_tells_the_one_from_the_other() {
-    for (name, ready, alive, failures) in
-        [("appinfo", "/readyz", "/healthz", 3), ("prometheus", "/-/ready", "/-/healthy", 6)]
+fn probes_ask_for_readiness_often_and_for_liveness_patiently() {
+    for (name, ready, alive) in
+        [("appinfo", "/readyz", "/healthz"), ("prometheus", "/-/ready", "/-/healthy")]
     {
-        let ready = json!({"httpGet": {"path": ready, "port": "http"}, "periodSeconds": 1});
-        let alive = json!({
-            "httpGet": {"path": alive, "port": "http"},
-            "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": failures,
-        });
-        let probes = [("/readinessProbe", ready), ("/livenessProbe", alive)];
-        says(&format!("deployment/{name}"), CONTAINER, probes);
+        let (_, container) = pod_of(&named(&format!("deployment/{name}")));
+        let (readiness, liveness) = (&container["readinessProbe"], &container["livenessProbe"]);
+        assert_eq!(
+            (&readiness["httpGet"]["path"], &readiness["periodSeconds"]),
+            (&json!(ready), &json!(1))
+        );
+        assert_eq!(liveness["httpGet"]["path"], alive);
+        let patience =
+            liveness["periodSeconds"].as_u64().zip(liveness["failureThreshold"].as_u64());
+        assert!(patience.is_some_and(|(period, failures)| period * failures >= 30), "{liveness}");
+        // A limit on CPU would slow responses down on a node that has time to spare.
+        assert!(container["resources"]["limits"]["cpu"].is_null(), "{name}");
     }
 }
 
-/// No request is lost in a rollout: a new pod is ready before an old one stops, and Kubernetes
-/// kills only when the drain is over and some seconds have gone by.
+/// A new pod is ready before an old one stops, and that is killed only some seconds after its drain.
 #[test]
 fn a_rollout_leaves_the_pods_their_time() {
     assert!(help().contains("[APPINFO_DRAIN; default: 5]"));
-    says("deployment/appinfo", POD, [("/terminationGracePeriodSeconds", json!(15))]);
-    let strategy = json!({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
-    says("deployment/appinfo", "/spec", [("/strategy", strategy)]);
+    let deployment = named("deployment/appinfo");
+    let (pod, _) = pod_of(&deployment);
+    assert!(pod["terminationGracePeriodSeconds"].as_u64() >= Some(5 + 10), "{pod}");
+    let strategy = at(&deployment, "/spec/strategy/rollingUpdate");
+    assert_eq!((&strategy["maxUnavailable"], &strategy["maxSurge"]), (&json!(0), &json!(1)));
 }
 
+/// The image has a link to the file. (The tutorial shows the two variables.)
 #[test]
-fn a_pod_asks_for_little_and_is_held_to_it() {
-    let asked = json!({"requests": {"cpu": "10m", "memory": "4Mi"}, "limits": {"memory": "96Mi"}});
-    says("deployment/appinfo", CONTAINER, [("/resources", asked)]);
-}
-
-/// The user is the image's own: a number, so that Kubernetes can tell that it is not root. The program is told nothing:
-/// it finds its labels by the image's link, its name and namespace in the two variables that it
-/// knows, and the rest by default.
-#[test]
-fn a_pod_gives_the_program_what_it_looks_for() {
-    assert!(text("Containerfile").contains("\nUSER 65532:65532\n"));
-    assert!(text("justfile").contains("ln -s podinfo/labels \"$root/etc/labels\"\n"));
+fn the_program_finds_its_labels_file() {
     assert!(help().contains("[APPINFO_LABELS; default: /etc/labels]"));
-    let field = |name: &str| json!({"fieldRef": {"apiVersion": "v1", "fieldPath": name}});
-    let mut labels = field("metadata.labels");
-    labels["path"] = json!("labels");
-    let volumes = json!([{"name": "podinfo", "downwardAPI": {"items": [labels]}}]);
-    says("deployment/appinfo", POD, [("/volumes", volumes)]);
-    let mounts = json!([{"name": "podinfo", "mountPath": "/etc/podinfo"}]);
-    let env = json!([
-        {"name": "MY_POD_NAME", "valueFrom": field("metadata.name")},
-        {"name": "MY_POD_NAMESPACE", "valueFrom": field("metadata.namespace")},
-    ]);
-    says("deployment/appinfo", CONTAINER, [("/volumeMounts", mounts), ("/env", env)]);
+    assert!(text("justfile").contains("ln -s podinfo/labels \"$root/etc/labels\"\n"));
+    let (pod, container) = pod_of(&named("deployment/appinfo"));
+    let [volume, mount] = [&pod["volumes"][0], &container["volumeMounts"][0]];
+    assert_eq!(volume["name"], mount["name"]);
+    let file = &volume["downwardAPI"]["items"][0];
+    assert_eq!((&file["path"], &mount["mountPath"]), (&json!("labels"), &json!("/etc/podinfo")));
+    assert_eq!(file["fieldRef"]["fieldPath"], "metadata.labels");
 }
 
-/// From Prometheus' pod by its account and the binding to the one thing that it may do.
 #[test]
-fn prometheus_may_read_the_pods_of_its_namespace_and_nothing_else() {
-    says("deployment/prometheus", POD, [("/serviceAccountName", json!("prometheus"))]);
+fn prometheus_may_read_the_pods_of_its_namespace_only() {
     let subjects = json!([{"kind": "ServiceAccount", "name": "prometheus"}]);
     let role =
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "prometheus"});
-    says("rolebinding/prometheus", "", [("/subjects", subjects), ("/roleRef", role)]);
+    let binding = named("rolebinding/prometheus");
+    assert_eq!((&binding["subjects"], &binding["roleRef"]), (&subjects, &role));
     let rules =
         json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]);
-    says("role/prometheus", "", [("/rules", rules)]);
-    let rbac = all().iter().map(id).filter(|it| it.contains("role")).count();
-    assert_eq!(rbac, 2, "there is no other role");
-}
-
-/// The files that the arguments name are the ConfigMap's, and what is written goes to a volume.
-#[test]
-fn prometheus_finds_its_configuration_and_a_place_for_its_data() {
-    let args = ["--config.file=/etc/prometheus/prometheus.yml", "--storage.tsdb.path=/prometheus"];
-    let mounts = json!([
-        {"name": "config", "mountPath": "/etc/prometheus", "readOnly": true},
-        {"name": "data", "mountPath": "/prometheus"},
-    ]);
-    says("deployment/prometheus", CONTAINER, [("/args", json!(args)), ("/volumeMounts", mounts)]);
-    let volumes = json!([
-        {"name": "config", "configMap": {"name": "prometheus"}},
-        {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}},
-    ]);
-    says("deployment/prometheus", POD, [("/volumes", volumes)]);
-    let config = named("configmap/prometheus");
-    let files: Vec<_> = config["data"].as_object().expect("it has files").keys().collect();
-    assert_eq!(files, ["prometheus.yml", "rules.yml"]);
-    // What is pinned stays what was tested.
-    let pinned =
-        Regex::new(r"^docker\.io/prom/prometheus:v\d+\.\d+\.\d+-distroless$").expect("it is right");
-    let prometheus = named("deployment/prometheus");
-    let image = prometheus["spec"]["template"]["spec"]["containers"][0]["image"].as_str();
-    assert!(image.is_some_and(|image| pinned.is_match(image)), "{image:?}");
+    assert_eq!(named("role/prometheus")["rules"], rules);
+    assert_eq!(all().iter().filter(|it| id(it).contains("role")).count(), 2, "no other role");
+    // No other pod has a token.
+    assert_eq!(named("serviceaccount/prometheus")["automountServiceAccountToken"], false);
+    for deployment in of_kind("Deployment") {
+        let (pod, _) = pod_of(&deployment);
+        let has_account = pod["serviceAccountName"] == "prometheus";
+        assert_eq!(pod["automountServiceAccountToken"], has_account, "{}", id(&deployment));
+    }
 }

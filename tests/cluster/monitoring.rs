@@ -1,5 +1,5 @@
-//! Monitoring: what Prometheus makes of appinfo, with the configuration and the rules that
-//! manifests/monitoring gives it, word for word.
+//! Monitoring: Prometheus with appinfo, and with the configuration and the rules in
+//! manifests/monitoring.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,7 +27,7 @@ fn config_for(targets: &Value) -> String {
     format!("{before}    static_configs: {targets}\n    relabel_configs:\n{after}")
 }
 
-/// The one part that no tool here can try. `own_namespace` is what lets it run in any namespace:
+/// No tool here can try it. `own_namespace` makes it work in any namespace:
 /// <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#kubernetes_sd_config>
 #[test]
 fn prometheus_discovers_the_pods_of_its_own_namespace() {
@@ -52,9 +52,9 @@ fn promtool_finds_no_fault_with_the_metrics() {
     assert_eq!(run(Command::new("bash").args(["-o", "pipefail", "-c", &check])), "");
 }
 
-/// The stories in rules.test.yml come true, and would not with other rules.
+/// Those in rules.test.yml; and with other rules they would not.
 #[test]
-fn the_rules_make_of_each_story_what_they_should() {
+fn the_rules_make_each_story_come_true() {
     if !have(&["promtool"]) {
         return;
     }
@@ -146,8 +146,8 @@ fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     json!({"targets": [process.appinfo.address.to_string()], "labels": target})
 }
 
-/// Three stable pods and a canary beside them, as in the tutorial, and Debian's Prometheus with
-/// its pod's configuration and rules: only who tells of the pods differs, and how long things take.
+/// Three stable pods and a canary, as in the tutorial, and Debian's Prometheus with its pod's
+/// configuration and rules: only the discovery differs, and the intervals are shorter.
 pub struct Canary {
     pods: Vec<(Value, Pod)>,
     prometheus: Server,
@@ -162,9 +162,9 @@ impl Canary {
         let pods: Vec<_> = stable.chain([start(canary, 1, variables)]).collect();
         let mut targets: Vec<_> =
             pods[..3].iter().map(|pod| target(pod, "ready", "true")).collect();
-        // Whether a pod is ready is no reason to look away.
+        // Pods that are not ready are scraped, too.
         targets.push(target(&pods[3], "ready", "false"));
-        // Something would answer for each of these, and is not to be asked.
+        // None of these may be scraped, though each would respond.
         for (what, value) in [
             ("label_app", "other"),
             ("container_port_name", "admin"),
@@ -208,7 +208,7 @@ impl Canary {
         serde_json::from_str(&told).expect("a list")
     }
 
-    /// Waits until this is true, while every pod answers equally often, as behind a Service.
+    /// Waits until this is true, while every pod gets as many requests.
     pub fn becomes(&mut self, what: &str, mut is_true: impl FnMut(&Canary) -> bool) {
         until(what, || {
             for (_, pod) in &self.pods {
@@ -220,14 +220,14 @@ impl Canary {
         });
     }
 
-    /// Waits until this has results, which is when it is true.
+    /// Waits until a comparison has results, so that it is true.
     fn shows(&mut self, comparison: &str) {
         self.becomes(comparison, |canary| !canary.query(comparison).is_empty());
     }
 }
 
 #[test]
-fn prometheus_sets_the_canary_and_the_stable_release_side_by_side() {
+fn prometheus_compares_the_canary_with_the_stable_release() {
     if !have(&["prometheus", "promtool"]) {
         return;
     }

@@ -1,6 +1,6 @@
-//! The container engines as the tests need them: their images and containers.
-#![allow(dead_code, reason = "every test binary uses its own part of this")]
+//! The container engines: their images and containers.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,21 +8,40 @@ use std::sync::{Mutex, PoisonError};
 use super::{have, repository, run, skip};
 use serde_json::Value;
 
-/// A container engine that answers.
+/// A container engine that can start containers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Engine(&'static str);
 
 impl Engine {
-    /// Docker or podman by its name; none if it, or just, is absent.
+    /// Docker or podman by its name; asks the test to skip if it, or just, cannot be used here.
     pub fn of(name: &'static str) -> Option<Engine> {
+        static DEFECTS: Mutex<BTreeMap<&str, Option<String>>> = Mutex::new(BTreeMap::new());
         if !have(&["just", name]) {
             return None;
         }
-        if !Command::new(name).args(["ps", "-q"]).output().is_ok_and(|ps| ps.status.success()) {
-            skip(&format!("needs {name}, which does not answer"));
-            return None;
+        let mut defects = DEFECTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let defect = defects.entry(name).or_insert_with(|| Engine(name).defect()).clone();
+        drop(defects);
+        if let Some(why) = &defect {
+            skip(&format!("needs {name}, which cannot start a container: {why}"));
         }
-        Some(Engine(name))
+        defect.is_none().then_some(Engine(name))
+    }
+
+    /// Why it cannot start a container that publishes a port: tried with one that holds no file. That its
+    /// program is not found is the last of errors; it has status 127 (docker-run(1), podman-run(1)).
+    fn defect(self) -> Option<String> {
+        let images = Images::none(self);
+        let (engine, image) = (self.0, images.name(0));
+        let script = format!(
+            "tar -cf - -T /dev/null | {engine} import - {image} >&2 && \
+             {engine} run --rm --publish 127.0.0.1::8080 {image} /none"
+        );
+        let tried = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
+        let said = String::from_utf8_lossy(&tried.stderr);
+        let error = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
+        let is_started = tried.status.code() == Some(127) && error.contains("/none");
+        (!is_started).then(|| error.to_owned())
     }
 
     pub fn name(self) -> &'static str {
@@ -41,10 +60,10 @@ impl Engine {
         run(&mut self.command(arguments)).trim().to_owned()
     }
 
-    /// What `inspect` tells of an image or a container.
+    /// What `inspect` prints about an image or a container.
     pub fn inspect(self, name: &str) -> Value {
         let told = self.run(&format!("inspect {name}"));
-        serde_json::from_str::<Value>(&told).expect("it tells JSON")[0].take()
+        serde_json::from_str::<Value>(&told).expect("it prints JSON")[0].take()
     }
 }
 
@@ -57,13 +76,13 @@ pub fn just(arguments: &str) -> String {
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
-/// The same for what has to fail; returns what it says of that.
+/// The same for what has to fail; returns the error message.
 pub fn just_refuses(arguments: &str) -> String {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut just = Command::new("just");
     let just = just.args(arguments.split_whitespace()).current_dir(repository()).output();
     let just = just.expect("just runs");
-    assert!(!just.status.success(), "just {arguments} does what it should refuse");
+    assert!(!just.status.success(), "just {arguments} succeeds");
     String::from_utf8_lossy(&just.stderr).into_owned()
 }
 
@@ -75,7 +94,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// None so far: just makes some where it is told [`Images::variables`].
+    /// None so far: just makes some when it is given [`Images::variables`].
     pub fn none(engine: Engine) -> Images {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -83,14 +102,14 @@ impl Images {
         Images { engine, repository }
     }
 
-    /// What this recipe makes.
+    /// The images that a recipe makes.
     pub fn of(engine: Engine, recipe: &str) -> Images {
         let images = Images::none(engine);
         just(&format!("{} {recipe}", images.variables()));
         images
     }
 
-    /// Tells just the engine and the name.
+    /// The variables that give just the engine and the name.
     pub fn variables(&self) -> String {
         format!("ENGINE={} REPOSITORY={}", self.engine.name(), self.repository)
     }
@@ -103,7 +122,7 @@ impl Images {
 
 impl Drop for Images {
     fn drop(&mut self) {
-        // By their names: podman gives an image of the same content the same number, whose ever it is.
+        // By their names: in podman all images of the same content have the same ID.
         let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
         let Ok(list) = self.engine.command(&list).output() else { return };
         for name in String::from_utf8_lossy(&list.stdout).lines() {
@@ -121,7 +140,7 @@ pub struct Container {
 impl Container {
     /// Starts one with these options and this image, separated by white space.
     pub fn start(engine: Engine, arguments: &str) -> Container {
-        // In two steps: one that has been made and cannot be started is to be removed as well.
+        // In two steps, so that one that cannot be started is removed as well.
         let container = Container { engine, id: engine.run(&format!("create {arguments}")) };
         container.run("start");
         container
@@ -132,7 +151,7 @@ impl Container {
         self.engine.run(&format!("{command} {}", self.id))
     }
 
-    /// What `inspect` tells of it.
+    /// What `inspect` prints about it.
     pub fn inspect(&self) -> Value {
         self.engine.inspect(&self.id)
     }
@@ -140,7 +159,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
-        // podman's `rm` alone would stop it first, which takes as long as its drain time.
+        // podman's `rm` alone would stop it first, which takes the whole drain time.
         let _ = self.engine.command("kill --signal KILL").arg(&self.id).output();
         let _ = self.engine.command("rm --force").arg(&self.id).output();
     }

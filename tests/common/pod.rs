@@ -1,5 +1,5 @@
-//! A pod as a process of this machine: the real program, with a name and with a volume of labels that
-//! is swapped as the kubelet does it. And the releases of the tutorial, to make pods of.
+//! Pods as processes of this machine: the real program with a name and a volume of labels that is
+//! swapped as the kubelet does it. And the tutorial's releases, to start pods of.
 
 use std::collections::BTreeMap;
 
@@ -35,8 +35,7 @@ impl Pod {
     }
 }
 
-/// The labels as the kubelet writes them, quoted as Go does; Rust quotes all that a label may hold
-/// alike.
+/// The labels as the kubelet writes them: quoted as Go does, and as Rust does for what a label may hold.
 fn file(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
 }
@@ -45,12 +44,12 @@ fn file(labels: &BTreeMap<String, String>) -> String {
 pub struct Release {
     deployment: &'static str,
     variant: &'static str,
-    /// Kubernetes' own label for what is made of one template.
+    /// The label `pod-template-hash`.
     hash: &'static str,
     labels: &'static [(&'static str, &'static str)],
 }
 
-/// What the users have in the beginning.
+/// The first stable release.
 pub const STABLE: Release = Release {
     deployment: "appinfo",
     variant: "baseline",
@@ -58,7 +57,7 @@ pub const STABLE: Release = Release {
     labels: &[("app", "appinfo"), ("release", "stable")],
 };
 
-/// The failed fix.
+/// The broken canary.
 pub const BROKEN_CANARY: Release = Release {
     deployment: "appinfo-canary-broken",
     variant: "broken",
@@ -66,7 +65,7 @@ pub const BROKEN_CANARY: Release = Release {
     labels: &[("app", "appinfo"), ("canary", "broken"), ("release", "canary")],
 };
 
-/// The right one.
+/// The fixed canary.
 pub const FIXED_CANARY: Release = Release {
     deployment: "appinfo-canary-fixed",
     variant: "namespace",
@@ -74,16 +73,16 @@ pub const FIXED_CANARY: Release = Release {
     labels: &[("app", "appinfo"), ("canary", "fixed"), ("release", "canary")],
 };
 
-/// The right one, once it is accepted.
+/// The stable release after the fix.
 pub const ACCEPTED: Release = Release { variant: "namespace", hash: "84f6d5c79b", ..STABLE };
 
 impl Release {
-    /// How the names of its pods begin.
+    /// The start of its pods' names.
     pub fn prefix(&self) -> String {
         format!("{}-{}", self.deployment, self.hash)
     }
 
-    /// Starts a pod, whose name ends as given.
+    /// Starts a pod whose name ends with `suffix`.
     pub fn pod(&self, start: Start, suffix: &str) -> Pod {
         let name = format!("{}-{suffix}", self.prefix());
         let mut labels = self.labels.to_vec();

@@ -1,4 +1,4 @@
-//! Somebody else's server as a child process: Prometheus, a registry of images, chromedriver.
+//! Another server as a child process: Prometheus, a registry of images, chromedriver.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use regex_lite::Regex;
 
 use super::{DEADLINE, Lines};
 
-/// How Prometheus and the registry say where they listen; the port is what counts.
+/// How Prometheus and the registry print where they listen; the group is the port.
 pub const LISTENING: &str = r"istening on.*?127\.0\.0\.1:(\d+)";
 
 /// A server on a port of this machine; ended when dropped.
@@ -20,30 +20,30 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a port of its choice, which it is to say in these words. One that does not come up
-    /// is started again, twice at most.
+    /// Starts it on a port of its choice, which it prints in these words. If it does not come up, it is
+    /// started again, twice at most.
     pub fn start(command: &mut Command, words: &str) -> Server {
         let words = Regex::new(words).expect("the pattern is right");
         (0..3).find_map(|_| Server::try_start(command, &words)).expect("the server comes up")
     }
 
-    /// Nothing, but for what it has said, if it does not come up.
+    /// Prints its output and returns `None` if it does not come up.
     fn try_start(command: &mut Command, words: &Regex) -> Option<Server> {
         let (reader, stdout) = io::pipe().expect("a pipe");
         let stderr = stdout.try_clone().expect("a duplicate");
         let child = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).spawn();
         let child = child.expect("the server starts");
         let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let (said, start) = (Lines::of(reader), Instant::now());
+        let (output, start) = (Lines::of(reader), Instant::now());
         while start.elapsed() < DEADLINE && matches!(server.child.try_wait(), Ok(None)) {
             let port = |line: &String| words.captures(line)?[1].parse().ok();
-            if let Some(port) = said.all().iter().find_map(port) {
+            if let Some(port) = output.all().iter().find_map(port) {
                 server.address.set_port(port);
                 return Some(server);
             }
             sleep(Duration::from_millis(10));
         }
-        eprintln!("{command:?}, {:?}: {:#?}", server.child.try_wait(), said.all());
+        eprintln!("{command:?}, {:?}: {:#?}", server.child.try_wait(), output.all());
         None
     }
 }

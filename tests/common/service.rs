@@ -1,5 +1,5 @@
-//! A Service in small: a balancer that picks a pod by chance for each new connection, as kube-proxy
-//! does, and that can stand under a path prefix, as behind `kubectl proxy`.
+//! A small load balancer that picks a random pod for each new connection, as kube-proxy does, and may
+//! serve below a path prefix, as `kubectl proxy` does.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use super::pod::Pod;
-use super::read_answer;
+use super::read_response;
 
 /// What happens to a request.
 #[derive(Clone, Copy)]
 pub enum Mode {
-    /// A pod answers it.
+    /// A pod responds to it.
     Serve,
-    /// Nobody does, for as long as the client waits.
+    /// It is held for as long as the client waits.
     Hold,
-    /// The connection ends without an answer.
+    /// The connection ends without a response.
     HangUp,
 }
 
@@ -37,8 +37,8 @@ struct Shared {
 }
 
 impl Service {
-    /// Balances between these pods, on a port of its own; all paths begin with `prefix`, which no
-    /// pod gets to see.
+    /// Balances between these pods, on a port of its own. All paths start with `prefix`, which is
+    /// removed.
     pub fn new<'a>(prefix: &'static str, pods: impl IntoIterator<Item = &'a Pod>) -> Service {
         Service::at(
             TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"),
@@ -62,7 +62,7 @@ impl Service {
             lost: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
             most_open: AtomicUsize::new(0),
-            // The same row of chances in every run.
+            // The same sequence in every run.
             random: Mutex::new(fastrand::Rng::with_seed(4)),
         });
         let accepting = shared.clone();
@@ -80,7 +80,7 @@ impl Service {
         format!("http://{}{}/", self.address, self.shared.prefix)
     }
 
-    /// From now on balances between these pods. What others have been asked they still answer.
+    /// Balances between these pods from now on. The others still respond to what they have received.
     pub fn set_pods<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) {
         *self.shared.pods.lock().unwrap() = addresses(pods);
     }
@@ -94,12 +94,12 @@ impl Service {
         self.shared.asked.load(SeqCst)
     }
 
-    /// How many requests got no answer.
+    /// How many requests got no response.
     pub fn lost(&self) -> usize {
         self.shared.lost.load(SeqCst)
     }
 
-    /// How many requests wait for their answer now.
+    /// How many requests wait for their response now.
     pub fn open(&self) -> usize {
         self.shared.open.load(SeqCst)
     }
@@ -111,14 +111,14 @@ impl Service {
 }
 
 impl Shared {
-    /// A connection to a pod picked by chance.
+    /// Connects to a random pod.
     fn pick(&self) -> Option<TcpStream> {
         let pod = self.random.lock().unwrap().choice(&*self.pods.lock().unwrap()).copied()?;
         TcpStream::connect(pod).ok()
     }
 
-    /// One connection: whatever is asked on it is for the same pod. That is picked once something is
-    /// asked, since browsers open connections in advance.
+    /// Serves a connection: all of its requests go to the same pod, which is picked with the first of
+    /// them, since browsers open connections in advance.
     fn connection(&self, mut client: TcpStream) {
         let mut pod = None;
         while let Some(head) = read_head(&mut client) {
@@ -127,7 +127,7 @@ impl Shared {
             }
             self.most_open.fetch_max(self.open.fetch_add(1, SeqCst) + 1, SeqCst);
             let mode = *self.mode.lock().unwrap();
-            let answer = match mode {
+            let response = match mode {
                 Mode::Serve => self.pass_on(&head, &mut pod),
                 Mode::HangUp => None,
                 Mode::Hold => {
@@ -135,9 +135,9 @@ impl Shared {
                     None
                 }
             };
-            let answered = answer.as_ref().map(|answer| client.write_all(answer));
+            let answered = response.as_ref().map(|response| client.write_all(response));
             self.open.fetch_sub(1, SeqCst);
-            if answer.is_none() {
+            if response.is_none() {
                 self.lost.fetch_add(1, SeqCst);
             }
             if !matches!(answered, Some(Ok(()))) {
@@ -146,7 +146,7 @@ impl Shared {
         }
     }
 
-    /// The answer to a request; nothing where the path lacks the prefix or the pod is gone.
+    /// The response to a request; `None` if the path lacks the prefix or the pod is gone.
     fn pass_on(&self, head: &str, pod: &mut Option<TcpStream>) -> Option<Vec<u8>> {
         let (method, rest) = head.split_once(' ')?;
         let request = format!("{method} {}", rest.strip_prefix(self.prefix)?);
@@ -155,7 +155,7 @@ impl Shared {
         }
         let pod = pod.as_mut()?;
         pod.write_all(request.as_bytes()).ok()?;
-        Some(read_answer(pod, method == "HEAD").ok()?.raw)
+        Some(read_response(pod, method == "HEAD").ok()?.raw)
     }
 }
 

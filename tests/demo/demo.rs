@@ -48,7 +48,7 @@ fn seconds(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "it must be a whole number of seconds, such as 20".into())
 }
 
-/// How one calls it.
+/// The command that starts it.
 const NAME: &str = "cargo run --example demo --";
 
 fn main() -> ExitCode {
@@ -74,7 +74,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells the story, unless an error, which is a sentence, stands before it.
+/// Tells the story.
+///
+/// # Errors
+///
+/// A sentence, if the story cannot start.
 fn start(demo: &Demo) -> Result<ExitCode, String> {
     let listener = TcpListener::bind(demo.listen).map_err(|error| {
         let address = demo.listen;
@@ -86,14 +90,14 @@ fn start(demo: &Demo) -> Result<ExitCode, String> {
         let mut laptop = Laptop::new(program, listener, &pace);
         (story::tell(&mut laptop, &pace), laptop.summary())
     };
-    // Not before everything is gone: the words are true.
+    // Printed once everything is gone.
     println!("\n{told} Nothing is left running; the page can be closed.");
     Ok(ended.err().map_or(ExitCode::SUCCESS, |Stop(status)| status.into()))
 }
 
-/// Builds the program, which cargo does not do for an example, and tells where it is.
+/// Builds the program, which cargo does not do for an example; returns its path.
 fn build() -> Result<PathBuf, String> {
-    // With the example, so that the libraries they share are built alike, and once.
+    // With the example, so that the libraries that they share are built once.
     let arguments = ["build", "--locked", "--bin", "appinfo", "--example", "demo"];
     let output = Command::new(env!("CARGO"))
         .args(arguments)
@@ -119,10 +123,10 @@ fn build() -> Result<PathBuf, String> {
         })
 }
 
-/// That the story is to end before its end, with the status that a shell would show.
+/// The story is stopped, with this exit status.
 struct Stop(u8);
 
-/// When things are to happen, and whether at all any more.
+/// When the next thing happens, or that the story is stopped.
 struct Pace {
     stopped: Receiver<u8>,
     lines: Receiver<()>,
@@ -130,11 +134,11 @@ struct Pace {
 }
 
 impl Pace {
-    /// Heeds signals from now on, and where steps do not come by themselves, standard input.
+    /// Handles signals from now on, and standard input unless the steps come by themselves.
     fn new(auto: Option<u64>) -> Pace {
         let signals: SigSet =
             [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-        // In all threads: one takes them.
+        // In all threads; one waits for them.
         signals.thread_block().expect("these signals exist");
         let (stop, stopped) = channel();
         thread::spawn(move || {
@@ -170,8 +174,8 @@ impl Pace {
         Ok(())
     }
 
-    /// Waits until the next step is due: for its time, or for a line or the end of the input. Tells
-    /// whether there will be no more lines.
+    /// Waits until the next step: for its time, or for a line or the end of the input. Returns whether
+    /// the input has ended.
     fn step(&self) -> Result<bool, Stop> {
         let mut line = Err(TryRecvError::Empty);
         match self.auto {

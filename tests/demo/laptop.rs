@@ -1,4 +1,4 @@
-//! What stands for a cluster: pods that are processes, and a Service before them.
+//! A stand-in for a cluster: pods that are processes, behind a Service.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use crate::common::service::Service;
 use crate::common::{SIGTERM, Start};
 use crate::{Pace, Stop};
 
-/// How long the Service goes on sending requests to a pod that was told to stop. A cluster's nodes
-/// hear of it as late as that.
+/// How long the Service still sends requests to a pod that has received SIGTERM, as a cluster does until
+/// all nodes know.
 const LAG: Duration = Duration::from_millis(300);
 
 pub struct Laptop<'a> {
@@ -22,20 +22,20 @@ pub struct Laptop<'a> {
 }
 
 impl Laptop<'_> {
-    /// Three stable pods that answer there.
+    /// Three stable pods behind this listener.
     pub fn new(program: PathBuf, listener: TcpListener, pace: &Pace) -> Laptop<'_> {
         let pods = ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&program, &STABLE, suffix));
         let service = Service::at(listener, "", &pods);
         Laptop { program, service, pods: pods.into(), pace }
     }
 
-    /// Lets a new pod in.
+    /// Starts a pod and sends it requests.
     pub fn start(&mut self, release: &Release, suffix: &str) {
         self.pods.push(pod(&self.program, release, suffix));
         self.service.set_pods(&self.pods);
     }
 
-    /// Ends a pod as a cluster does: it is told at once, the Service a moment later.
+    /// Ends a pod as a cluster does: it receives SIGTERM at once, and the Service knows a moment later.
     pub fn end(&mut self, index: usize) -> Result<(), Stop> {
         let mut pod = self.pods.remove(index);
         pod.appinfo.signal(SIGTERM);
@@ -52,6 +52,6 @@ impl Laptop<'_> {
 }
 
 fn pod(program: &Path, release: &Release, suffix: &str) -> Pod {
-    // A second is enough to go on serving: the Service hears of a pod's end after less.
+    // The drain is longer than the Service's lag.
     release.pod(Start::of(&[program]).args("--drain 1"), suffix)
 }

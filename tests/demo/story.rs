@@ -1,4 +1,4 @@
-//! The steps of the story. Another one is another row in [`STEPS`].
+//! The steps of the story: each is a row in [`STEPS`].
 
 use std::io::{Write, stdout};
 
@@ -41,7 +41,7 @@ const STEPS: [Step; 6] = [
     Step {
         title: "Rolled back",
         act: |laptop| laptop.end(3),
-        happened: "The canary was told to stop, answered what it was still asked, and is gone.",
+        happened: "The canary was deleted: it drained, so that no request was lost, and is gone.",
         look: "new squares are teal again, none is missing, and the canary's row fades. Within a minute the verdict says \"no canary\".",
     },
     Step {
@@ -62,7 +62,7 @@ const STEPS: [Step; 6] = [
             }
             laptop.end(0)
         },
-        happened: "One stable pod after the other gave way to one with the fix, and the canary went last.",
+        happened: "The stable pods were replaced by pods with the fix, one after the other, and the canary was deleted last.",
         look: "new squares are teal, under new names that tell their namespace; the old rows fade.",
     },
 ];
@@ -89,7 +89,7 @@ pub fn tell(laptop: &mut Laptop, pace: &Pace) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Prints. Who does not listen any more is not told more.
+/// Prints; stops if nobody reads it.
 fn say(words: &str) -> Result<(), Stop> {
     writeln!(stdout(), "{words}").map_err(|_| Stop(1))
 }

@@ -1,5 +1,5 @@
-//! Hostile clients, and limits that are hit, against the static release binary as the image holds it.
-//! Beside each attack a well-meaning client is answered all the time.
+//! Hostile clients and exhausted limits, against the static release binary as the image holds it. An
+//! ordinary client is served during each attack.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::attack::{
-    self, Attacked, Holdings, PROMPTLY, is_unharmed, may_open, release, release_after,
+    self, Attacked, Holdings, PROMPTLY, connect_from, is_unharmed, may_open, release,
+    release_after, reset,
 };
 use crate::common::{
-    self, Answer, DEADLINE, REQUEST, SIGTERM, Start, connect, eventually, send, until,
+    self, Appinfo, DEADLINE, REQUEST, Response, SIGTERM, Start, connect, eventually, send, until,
 };
 
 /// What the server sends on this connection until it closes it, or resets it.
@@ -22,16 +23,16 @@ fn read_all(mut stream: TcpStream) -> Vec<u8> {
     all
 }
 
-/// All that comes back when a client sends that and then closes its side.
-fn answers_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+/// All that comes back when a client sends these bytes and then closes its side.
+fn responses_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let stream = send(address, bytes);
     stream.shutdown(Shutdown::Write).expect("a side can be closed");
     read_all(stream)
 }
 
-/// The status of the first answer in these bytes.
+/// The status of the first response in these bytes.
 fn status(bytes: &[u8]) -> Option<u16> {
-    Answer::parse(bytes).map(|answer| answer.status)
+    Response::parse(bytes).map(|response| response.status)
 }
 
 #[test]
@@ -49,13 +50,13 @@ fn ten_thousand_resets_harm_nobody() {
             });
         }
     });
-    // That the library panics with a reset shows in its threads' stacks: see `stack.rs`.
+    // That the library panics on a reset shows in its threads' stacks: see `stack.rs`.
     attacked.was_unharmed(0, 4_000);
 }
 
-/// Held for ten seconds, and then cut.
+/// They are cut after ten seconds.
 #[test]
-fn fifteen_hundred_half_open_connections_are_cut() {
+fn fifteen_hundred_half_open_connections_harm_nobody() {
     if !may_open(4_000) {
         return;
     }
@@ -71,111 +72,85 @@ fn fifteen_hundred_half_open_connections_are_cut() {
     attacked.was_unharmed(0, 8_000);
 }
 
+/// Connections that send requests need not wait until those that send nothing are cut.
 #[test]
 fn a_burst_of_held_connections_is_answered_promptly() {
     if !may_open(3_000) {
         return;
     }
-    // Some ask, some never do; those that ask must not wait for the others to be cut.
-    for (asking, silent, rounds) in [(8, 0, 5), (64, 0, 3), (512, 0, 1), (8, 8, 3), (8, 64, 3)] {
-        let mut slowest = Duration::ZERO;
-        for _ in 0..rounds {
-            let _turn = attack::alone();
-            let mut appinfo = release().spawn();
-            let every = (asking + silent) / asking;
-            let mut held: Vec<_> = (0..asking + silent)
-                .map(|number| {
-                    let asks = number % every == every - 1;
-                    (send(appinfo.address, if asks { REQUEST } else { b"" }), asks)
-                })
-                .collect();
-            let start = Instant::now();
-            for (stream, _) in held.iter_mut().filter(|(_, asks)| *asks) {
-                let answer = common::read_answer(stream, false).expect("an answer comes");
-                assert_eq!(answer.status, 200);
-            }
-            slowest = slowest.max(start.elapsed());
-            is_unharmed(&mut appinfo);
+    for (active, silent) in [(512, 0), (8, 64), (8, 64)] {
+        let _turn = attack::alone();
+        let mut appinfo = release().spawn();
+        let every = (active + silent) / active;
+        let is_active = |number: &usize| number % every == every - 1;
+        let start = Instant::now();
+        let held = (0..active + silent).map(|number| {
+            let request = if is_active(&number) { REQUEST } else { b"" };
+            send(appinfo.address, request)
+        });
+        let mut held: Vec<_> = held.collect();
+        for number in (0..held.len()).filter(is_active) {
+            let response = common::read_response(&mut held[number], false);
+            assert_eq!(response.expect("a response comes").status, 200);
         }
-        println!("{asking} that ask, {silent} that do not: all are answered within {slowest:?}");
-        assert!(slowest < PROMPTLY, "{asking} that ask, {silent} that do not: {slowest:?}");
+        let took = start.elapsed();
+        assert!(took < PROMPTLY, "{active} active, {silent} silent: {took:?}");
+        is_unharmed(&mut appinfo);
     }
 }
 
-/// What these announce is so much that the library must not allocate it: a thread and two files are leaked.
-const LEAKED: [&str; 4] = [
+/// So long that the library must not allocate it: a thread and two files are leaked.
+const LEAKED: [&str; 3] = [
     "Content-Length: 20000000",
-    "Content-Length: 100000000000",
     "Content-Length: 9223372036854775808",
-    // The library looks at the first of several alone.
+    // The library reads the first of several `Connection` headers only.
     "Connection: close\r\nConnection: upgrade\r\nContent-Length: 100000000000",
 ];
 
-/// What a client does about the body that it has announced.
+/// What a client sends of the body that it has announced.
 enum Body {
     Never,
     Whole(usize),
-    /// Fifty bytes every tenth of a second, up to so many.
+    /// Fifty bytes every tenth of a second, up to this many.
     Trickle(usize),
     Text(&'static str),
 }
 
-/// The response is the first and whole one, and comes promptly, however long the body is and whether or
-/// not it comes: 200 for GET and HEAD, 405 for POST.
+/// The first response is the whole one, and comes promptly, however long the body is and whether or not
+/// it comes: 200 for GET and HEAD, 405 for POST.
 #[test]
 fn bodies_are_ignored_and_the_response_comes_first() {
     use Body::{Never, Text, Trickle, Whole};
-    // The headers, what follows them, and another status than usual (0: none).
+    // The headers, what follows them, and a status other than the usual one (0: no response).
     let cases = [
         ("Content-Length: 2000", Never, None),
-        ("Content-Length: 2000", Whole(2_000), None),
-        ("Content-Length: 900000", Whole(900_000), None),
-        ("Content-Length: 1200000", Never, None),
-        // No number for the library, which then sees no body at all.
-        ("Content-Length: 18446744073709551616", Never, None),
-        ("Content-Length: many", Never, None),
+        // The library takes this for no body.
         ("Content-Length: -1", Never, None),
-        // Up to 1,024 bytes are read before the program hears of the request.
+        // The library reads up to 1,024 bytes before the program receives the request.
         ("Content-Length: 700", Whole(700), None),
         ("Content-Length: 700", Never, Some(0)),
         ("Content-Length: 5000", Trickle(5_000), None),
         ("Content-Length: 5000", Trickle(500), None),
         ("Expect: 100-continue\r\nContent-Length: 2000", Never, None),
-        ("Expect: 100-continue\r\nContent-Length: 20", Never, None),
-        ("Expect: 100-continue\r\nContent-Length: 20", Whole(20), None),
-        ("Expect: 100-continue\r\nContent-Length: 2000000", Never, None),
         ("Expect: 100-continue\r\nContent-Length: 2000000", Whole(2_000_000), None),
         ("Expect: 100-continue\r\nContent-Length: 0", Never, None),
-        ("Expect: 100-continue\r\nContent-Length: 00", Never, None),
         ("Expect: a miracle\r\nContent-Length: 2000", Never, Some(417)),
         ("Transfer-Encoding: chunked", Never, None),
-        ("Transfer-Encoding: chunked", Text("0\r\n\r\n"), None),
-        ("Transfer-Encoding: chunked", Text("5\r\nhel"), None),
         ("Transfer-Encoding: chunked", Text("5\r\nhello\r\n0\r\n\r\n"), None),
-        ("Transfer-Encoding: chunked", Text("not a length\r\n"), None),
         ("Transfer-Encoding: chunked", Text("ffffffffffffffff\r\nx"), None),
         ("Transfer-Encoding: gzip", Never, None),
         ("Connection: upgrade\r\nContent-Length: 700", Trickle(500), None),
-        ("Connection: upgrade\r\nContent-Length: 2000", Whole(2_000), None),
         ("Connection: upgrade\r\nContent-Length: 2000", Never, None),
         // As Java's client asks for HTTP/2 with its first request.
         (
-            "Connection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n\
-             Upgrade: h2c\r\nContent-Length: 2000000",
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 2000000",
             Whole(2_000_000),
             None,
         ),
-        (
-            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked",
-            Text("5\r\nhello\r\n0\r\n\r\n"),
-            None,
-        ),
         ("Content-Length: 0\r\nContent-Length: 2000", Never, None),
-        ("Content-Length: 2000\r\nContent-Length: 0", Never, None),
         (LEAKED[0], Whole(20_000_000), None),
         (LEAKED[1], Never, None),
         (LEAKED[2], Never, None),
-        (LEAKED[3], Never, None),
     ];
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
@@ -187,26 +162,26 @@ fn bodies_are_ignored_and_the_response_comes_first() {
                 scope.spawn(move || {
                     let head =
                         format!("{method} /healthz HTTP/{version}\r\nHost: a\r\n{headers}\r\n\r\n");
-                    let (answer, took) = first_answer(address, &head, body);
-                    let status = answer.as_ref().map_or(0, |answer| answer.status);
+                    let (response, took) = first_response(address, &head, body);
+                    let status = response.as_ref().map_or(0, |response| response.status);
                     assert_eq!(status, unusual.unwrap_or(usual), "after {took:?}: {head}");
                     assert!(status == 0 || took < PROMPTLY, "after {took:?}: {head}");
-                    let closes = |answer: &Answer| {
-                        let raw = String::from_utf8_lossy(&answer.raw);
+                    let closes = |response: &Response| {
+                        let raw = String::from_utf8_lossy(&response.raw);
                         raw.contains("\r\nConnection: close\r\n") || status == 417
                     };
-                    assert!(answer.is_none_or(|answer| closes(&answer)), "{head}");
+                    assert!(response.is_none_or(|response| closes(&response)), "{head}");
                 });
             }
         });
     }
-    // Some of what was read at the same time stays with the allocator.
+    // The allocator keeps some of what was read at the same time.
     attacked.was_unharmed((methods.len() * LEAKED.len()) as u64, 8_000);
 }
 
-/// Sends a head and its body; the first response, which must be whole, and how long it took to come. What
-/// cannot be sent any more then is no surprise.
-fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Answer>, Duration) {
+/// Sends a head and its body; returns the first response, which must be whole, and how long it took. The
+/// rest of the body may fail to be sent then.
+fn first_response(address: SocketAddr, head: &str, body: &Body) -> (Option<Response>, Duration) {
     let mut stream = send(address, head);
     let start = Instant::now();
     let mut reader = stream.try_clone().expect("a socket can be cloned");
@@ -223,14 +198,14 @@ fn first_answer(address: SocketAddr, head: &str, body: &Body) -> (Option<Answer>
             }
         });
         let is_head = head.starts_with("HEAD");
-        let answer = common::read_answer(&mut reader, is_head).ok();
+        let response = common::read_response(&mut reader, is_head).ok();
         let took = start.elapsed();
         let _ = reader.shutdown(Shutdown::Both);
-        if let Some(answer) = &answer {
-            let length = answer.header("content-length").map_or(Ok(0), str::parse);
-            assert!(is_head || length == Ok(answer.body.len()), "{head}{answer:?}");
+        if let Some(response) = &response {
+            let length = response.header("content-length").map_or(Ok(0), str::parse);
+            assert!(is_head || length == Ok(response.body.len()), "{head}{response:?}");
         }
-        (answer, took)
+        (response, took)
     })
 }
 
@@ -244,7 +219,7 @@ fn pipelined_bodies_block_nobody() {
     {
         let post = format!("POST / HTTP/1.1\r\n{headers}\r\n\r\n");
         let clients = [(); 4].map(|()| {
-            let mut stream = connect_deaf(address, Some(536));
+            let mut stream = connect_unreading(address, Some(536));
             stream.set_nonblocking(true).expect("an option");
             let requests = post.repeat(650) + "GET /healthz HTTP/1.1\r\n\r\n";
             let _ = stream.write(requests.as_bytes());
@@ -258,9 +233,9 @@ fn pipelined_bodies_block_nobody() {
     attacked.was_unharmed(10, 4_000);
 }
 
-/// A connection of a client that reads nothing: what it is sent, in segments of no more than so many
-/// bytes, soon fills all sockets on the way.
-fn connect_deaf(address: SocketAddr, segment: Option<u32>) -> TcpStream {
+/// A connection of a client that reads nothing: responses, in segments of at most this many bytes, soon
+/// fill its buffers.
+fn connect_unreading(address: SocketAddr, segment: Option<u32>) -> TcpStream {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4_096).expect("a small buffer");
     if let Some(segment) = segment {
@@ -271,7 +246,7 @@ fn connect_deaf(address: SocketAddr, segment: Option<u32>) -> TcpStream {
     socket.into()
 }
 
-/// The library waits for itself when it refuses such a version: nothing above it can help.
+/// The library waits for itself when it refuses such a version.
 #[test]
 fn a_request_in_http_2_costs_one_thread_and_two_files() {
     let mut appinfo = release().spawn();
@@ -287,64 +262,49 @@ fn a_request_in_http_2_costs_one_thread_and_two_files() {
 #[test]
 fn malformed_requests_are_refused_or_closed() {
     let many_headers = format!("GET /healthz HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(10_000));
-    let long_target = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
     let long_query = format!("GET /healthz?{} HTTP/1.1\r\n\r\n", "x".repeat(1_000_000));
     let three = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3);
-    // All that a client sends before it closes its side, and the answer, if there is any.
+    // All that a client sends before it closes its side, and the status of the response, if any.
     let cases: &[(&[u8], Option<u16>)] = &[
         (b"", None),
         (b"\r\n\r\n", Some(400)),
         (b"\0\x01\x02garbage\r\n\r\n", Some(400)),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", None),
-        (b"GET /healthz HTTP/1.1\r\nHost: a", None),
         (b"GET /healthz HTTP/1.1\nHost: a\n\n", None),
         (b"GET /healthz HTTP/1.1\rHost: a\r\n\r\n", Some(400)),
         (b"GET /healthz HTTP/9.9\r\n\r\n", Some(400)),
-        (b"GET /healthz HTTP/1.2\r\n\r\n", Some(400)),
         (b"GET /healthz\r\n\r\n", Some(400)),
-        (b"GET\r\n\r\n", Some(400)),
-        (b"GET /healthz http/1.1\r\n\r\n", Some(400)),
         (b"GET /healthz HTTP/0.9\r\n\r\n", Some(200)),
-        (b"GET /healthz HTTP/1.0\r\n\r\n", Some(200)),
         (b"GET /healthz HTTP/1.1 and more\r\n\r\n", Some(200)),
         (b"GET  /healthz HTTP/1.1\r\n\r\n", Some(400)),
-        (b"GET  HTTP/1.1\r\n\r\n", Some(404)),
         (b"get /healthz HTTP/1.1\r\n\r\n", Some(405)),
-        (b"GET http://anybody/healthz HTTP/1.1\r\n\r\n", Some(200)),
         (b"OPTIONS * HTTP/1.1\r\n\r\n", Some(404)),
-        (b"OPTIONS / HTTP/1.0\r\n\r\n", Some(204)),
         (b"CONNECT anybody:80 HTTP/1.1\r\n\r\n", Some(404)),
-        (b"GET /v1/../healthz HTTP/1.1\r\n\r\n", Some(404)),
         (b"GET /\0 HTTP/1.1\r\n\r\n", Some(404)),
-        (b"GET /healthz HTTP/1.1\r\nX: \0\r\n\r\n", Some(200)),
-        (b"GET /healthz HTTP/1.1\r\nTE: chunked\r\n\r\n", Some(200)),
         (b"GET /healthz HTTP/1.1\r\nno colon\r\n\r\n", Some(400)),
         (b"GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n", Some(400)),
         (b"GET /healthz HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", Some(400)),
-        ("GET /healthz HTTP/1.1\r\nX: grün\r\n\r\n".as_bytes(), None),
         ("GET /grün HTTP/1.1\r\n\r\n".as_bytes(), None),
         (many_headers.as_bytes(), Some(200)),
-        (long_target.as_bytes(), Some(404)),
         (long_query.as_bytes(), Some(200)),
         (three.as_bytes(), Some(200)),
     ];
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
     for (request, expected) in cases {
-        let answer = answers_to(address, request);
+        let response = responses_to(address, request);
         let start = &request[..request.len().min(60)];
-        assert_eq!(status(&answer), *expected, "{}", start.escape_ascii());
-        let text = String::from_utf8_lossy(&answer);
+        assert_eq!(status(&response), *expected, "{}", start.escape_ascii());
+        let text = String::from_utf8_lossy(&response);
         let requests = request.windows(4).filter(|end| end == b"\r\n\r\n").count().max(1);
-        assert!(text.matches("HTTP/1.").count() <= requests, "an answer each: {text}");
+        assert!(text.matches("HTTP/1.").count() <= requests, "a response each: {text}");
         assert!(!text.contains("chunked"), "{text}");
     }
     attacked.was_unharmed(0, 4_000);
 }
 
-/// What comes back for two requests of which the first contains the second, to a proxy that knows HTTP
-/// better than the library does: the first response ends the connection, which a proxy heeds; and nothing
-/// that a client has sent comes back in any.
+/// For a proxy that knows HTTP better than the library does, the first of two requests contains the
+/// second. The first response closes the connection, and no response repeats what a client has sent.
 #[test]
 fn a_request_hidden_from_a_proxy_reveals_nothing() {
     let hidden = "GET /secret HTTP/1.1\r\nX: secret\r\n\r\n";
@@ -357,15 +317,15 @@ fn a_request_hidden_from_a_proxy_reveals_nothing() {
     ] {
         let mut appinfo = release().spawn();
         let request = format!("{hiding}\r\n\r\n{hidden}");
-        let answers = answers_to(appinfo.address, request.as_bytes());
-        let answers = String::from_utf8(answers).expect("answers are text");
-        let answers: Vec<_> = answers.split("HTTP/1.1 ").skip(1).collect();
-        let found: Vec<_> = answers.iter().map(|answer| &answer[..3]).collect();
+        let responses = responses_to(appinfo.address, request.as_bytes());
+        let responses = String::from_utf8(responses).expect("responses are text");
+        let responses: Vec<_> = responses.split("HTTP/1.1 ").skip(1).collect();
+        let found: Vec<_> = responses.iter().map(|response| &response[..3]).collect();
         // The header `Upgrade` of the first names a version as well.
         let found: Vec<_> =
             found.into_iter().filter(|status| status.parse::<u16>().is_ok()).collect();
         assert_eq!(found, statuses);
-        let text = answers.concat();
+        let text = responses.concat();
         assert_eq!(text.matches("Connection: close\r\n").count(), 2, "{text}");
         assert!(!text.contains("secret"), "{text}");
         is_unharmed(&mut appinfo);
@@ -375,35 +335,35 @@ fn a_request_hidden_from_a_proxy_reveals_nothing() {
 /// How many pages have been sent.
 const PAGES: &str = r#"http_requests_total{method="GET",path="/",code="200"}"#;
 
-/// Each has been sent a few responses, and is then ignored, until it is cut.
+/// Each is sent some responses, and is then ignored until it is cut.
 #[test]
 fn pipelining_clients_that_never_read_block_nobody() {
     let attacked = Attacked::new();
     let address = attacked.appinfo.address;
-    // The page is the largest response: the sooner is the socket full.
-    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3_000);
+    // The page is the largest response, so it fills the socket soonest.
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1_000);
     let clients: Vec<_> = (0..20)
         .map(|_| {
-            let mut stream = connect_deaf(address, None);
+            let mut stream = connect_unreading(address, None);
             stream.set_nonblocking(true).expect("an option");
             let _ = stream.write(&requests);
             stream
         })
         .collect();
     let Attacked { appinfo, before, .. } = &attacked;
-    until("each has been answered", || appinfo.get("/metrics").metric(PAGES) >= Some(20.0));
+    until("each has got a response", || appinfo.get("/metrics").metric(PAGES) >= Some(20.0));
     let start = Instant::now();
     assert_eq!(appinfo.get("/healthz").status, 200);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     until("they are cut", || appinfo.threads() <= before.threads + 60);
     drop(clients);
-    // The library's queue keeps the memory of its longest moment.
-    attacked.was_unharmed(0, 16_000);
+    // The library's queue keeps the memory of its greatest length: 20,000 requests at most.
+    attacked.was_unharmed(0, 20_000);
 }
 
-/// A connection from this port of an address of its own: the heart may use any of 127.0.0.1.
+/// A connection from this port of another address than that of the self-probes.
 fn connect_from_port(port: u16, address: SocketAddr) -> TcpStream {
-    // On a busy machine the kernel takes a moment to see the last connection from there end.
+    // On a busy machine it takes the kernel a moment to free the port.
     eventually("the port is free", || {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("an option");
@@ -414,14 +374,9 @@ fn connect_from_port(port: u16, address: SocketAddr) -> TcpStream {
     })
 }
 
-fn reset(stream: TcpStream) {
-    let at_once = Some(Duration::ZERO);
-    SockRef::from(&stream).set_linger(at_once).expect("a reset can be asked for");
-}
-
 /// As behind a proxy that has few ports left.
 #[test]
-fn a_client_with_the_port_of_a_slow_one_is_answered() {
+fn a_client_with_the_port_of_a_slow_one_is_served() {
     let appinfo = release().spawn();
     let mut stream = connect_from_port(0, appinfo.address);
     let port = stream.local_addr().expect("it has an address").port();
@@ -429,7 +384,7 @@ fn a_client_with_the_port_of_a_slow_one_is_answered() {
     let requests = "GET / HTTP/1.1\r\n\r\n".repeat(1_000);
     stream.write_all(requests.as_bytes()).expect("requests can be sent");
     let pages = || appinfo.get("/metrics").metric(PAGES);
-    until("it has been answered", || pages() >= Some(3.0));
+    until("it has got a page", || pages() >= Some(3.0));
     until("it is ignored", || {
         let before = pages();
         thread::sleep(Duration::from_millis(200));
@@ -438,42 +393,56 @@ fn a_client_with_the_port_of_a_slow_one_is_answered() {
     reset(stream);
     let mut stream = connect_from_port(port, appinfo.address);
     stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").expect("it can be sent");
-    assert_eq!(common::read_answer(&mut stream, false).expect("an answer").status, 200);
+    assert_eq!(common::read_response(&mut stream, false).expect("a response").status, 200);
 }
 
-/// Whether a new connection is accepted and answered, and soon.
-fn answers_promptly(address: SocketAddr) -> bool {
+/// Whether a new connection gets a response soon.
+fn responds_promptly(address: SocketAddr) -> bool {
     let Ok(mut stream) = connect(address) else { return false };
     stream.set_read_timeout(Some(PROMPTLY)).expect("a timeout");
     let _ = stream.write_all(b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
     status(&read_all(stream)) == Some(200)
 }
 
-/// Connections take two files each, so a limit is hit while accepting or right after.
+/// A connection takes two files, so the limit is reached while accepting or right after.
 #[test]
 fn without_open_files_it_answers_or_restarts() {
     if !may_open(1_000) {
         return;
     }
     let _turn = attack::alone();
-    for limit in [24, 25, 26, 27, 64] {
+    for limit in [24, 25, 64] {
         let mut appinfo = release_after(&[], &format!("ulimit -n {limit}")).spawn();
-        let held: Vec<_> = (0..limit).map_while(|_| connect(appinfo.address).ok()).collect();
-        until("it answers", || answers_promptly(appinfo.address));
+        let hold = |number| {
+            let mut stream = connect_from(number, appinfo.address, PROMPTLY)?;
+            stream.write_all(b"GET /").ok()?; // A silent one may not be accepted.
+            Some(stream)
+        };
+        let held: Vec<_> = (0..limit).map_while(hold).collect();
+        until("it responds", || responds_promptly(appinfo.address));
         drop(held);
-        until("it answers", || answers_promptly(appinfo.address));
-        assert!(appinfo.is_alive() && appinfo.restarts() > 0, "{:?}", appinfo.stderr.all());
+        until("it responds", || responds_promptly(appinfo.address));
+        assert!(
+            appinfo.is_alive() && appinfo.restarts() > 0,
+            "{limit}: {:?}",
+            appinfo.stderr.all()
+        );
     }
 }
 
-/// Kubernetes then shows CrashLoopBackOff, instead of a pod that restarts its server for ever.
+/// Waits until its last line says why the server cannot start.
+fn says_what_it_lacks(appinfo: &Appinfo) {
+    let says = |line: &String| line.contains("cannot start 8 threads and open 8 files");
+    eventually("it says why", || appinfo.stderr.all().pop().filter(says));
+}
+
+/// So Kubernetes shows CrashLoopBackOff, rather than a pod that restarts its server for ever.
 #[test]
 fn a_server_that_cannot_start_ends_the_program() {
     let mut appinfo = release_after(&[], "ulimit -n 9").spawn();
     drop((0..9).map_while(|_| connect(appinfo.address).ok()).collect::<Vec<_>>());
     assert_eq!(appinfo.wait().code(), Some(1));
-    let says = |line: &String| line.contains("cannot start 8 threads and open 8 files");
-    eventually("it says why", || appinfo.stderr.all().pop().filter(says));
+    says_what_it_lacks(&appinfo);
 }
 
 /// With enough threads for a server, but no more, it restarts; with fewer it ends.
@@ -497,29 +466,28 @@ fn without_threads_it_restarts_or_ends() {
     let mut appinfo = start("61234", 9);
     let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
     assert_eq!(appinfo.wait().code(), Some(1), "{:?}", appinfo.stderr.all());
-    let says = |line: &String| line.contains("cannot start 8 threads and open 8 files");
-    eventually("it says why", || appinfo.stderr.all().pop().filter(says));
+    says_what_it_lacks(&appinfo);
     drop(held);
     let mut appinfo = start("61235", 14);
     let held: Vec<_> = (0..50).map_while(|_| connect(appinfo.address).ok()).collect();
     until("it is restarted", || appinfo.restarts() > 0);
     drop(held);
-    assert!(appinfo.is_alive() && answers_promptly(appinfo.address));
+    assert!(appinfo.is_alive() && responds_promptly(appinfo.address));
 }
 
+/// As by `docker pause`, for longer than the listening socket's timeout.
 #[test]
 fn a_process_that_was_frozen_goes_on_serving() {
     let mut appinfo = release().spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
     let both = [appinfo.pid(), appinfo.server()];
     both.iter().for_each(|pid| common::signal(*pid, 19)); // SIGSTOP
-    // Longer than the listening socket's timeout.
     let frozen = Duration::from_secs(11);
     let address = appinfo.address;
     let meanwhile = thread::spawn(move || common::get(address, "/healthz").status);
     thread::sleep(frozen);
     both.iter().for_each(|pid| common::signal(*pid, 18)); // SIGCONT
-    assert_eq!(meanwhile.join().expect("a request sent meanwhile is answered"), 200);
+    assert_eq!(meanwhile.join().expect("a request sent meanwhile gets a response"), 200);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(7) {
         is_unharmed(&mut appinfo);
@@ -549,7 +517,7 @@ fn a_stop_during_an_attack_is_a_stop() {
     assert_eq!(status.code(), Some(0), "{:?}", appinfo.stderr.all());
 }
 
-/// The server may crash again and again in its last moments, but the end comes.
+/// The server may crash again and again in its last moments, but the program ends.
 #[test]
 fn a_stop_survives_an_attack_until_its_very_end() {
     let _turn = attack::alone();

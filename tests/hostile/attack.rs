@@ -1,5 +1,5 @@
-//! What the attacks share: one at a time, a client that means well beside each, and what the program
-//! holds before and after.
+//! What the attacks share: each is alone, an ordinary client is served during it, and the server holds
+//! no more after it than before.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
@@ -10,35 +10,34 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::{self, Appinfo, DEADLINE, Start};
 
-/// The most that anybody else may have to wait during an attack. A time-out that anything waits
-/// for is longer: the cut of an idle connection is at 10 seconds.
+/// The longest that other clients may wait during an attack: less than the timeout of an idle
+/// connection, which is 10 seconds.
 pub const PROMPTLY: Duration = Duration::from_secs(8);
 
-/// Only one attack at a time, else they would measure each other. What comes after one, such as
-/// waiting for time-outs, may go on beside the next.
+/// One attack at a time, since they would measure each other. What follows one, such as waiting for
+/// timeouts, may overlap with the next.
 pub fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The static release binary, to be started in a session of its own: the kernel shares the processors
-/// among sessions (sched(7), the autogroup feature), as it does among pods. However busy all else is,
-/// it has a share.
+/// The static release binary, in a session of its own: the kernel shares the processors among sessions
+/// (sched(7), the autogroup feature) as it does among pods.
 pub fn release() -> Start {
     Start::of(&[Path::new("setsid"), common::release_binary()])
 }
 
-/// The same, started by `sh` after these commands, which this program runs, if any.
+/// The same, started after these commands by `sh`, which `runner` starts, if any.
 pub fn release_after(runner: &[&str], commands: &str) -> Start {
     let script = format!("{commands} && exec {} \"$@\"", common::release_binary().display());
     Start::of(&[&["setsid"], runner, &["sh", "-c", &script, "sh"]].concat())
 }
 
-/// A connection; on this machine from one of many loopback addresses, so that no ports run out.
+/// Connects, on this machine from one of many loopback addresses, so that no ports run out.
 pub fn connect_from(number: u32, address: SocketAddr, patience: Duration) -> Option<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     if address.ip().is_loopback() {
@@ -51,7 +50,12 @@ pub fn connect_from(number: u32, address: SocketAddr, patience: Duration) -> Opt
     Some(socket.into())
 }
 
-/// Lets this process open as many files as it may; whether that is `enough`.
+/// Resets a connection.
+pub fn reset(stream: TcpStream) {
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("an option");
+}
+
+/// Raises this process's limit on open files; whether it is `enough` now.
 pub fn may_open(enough: u64) -> bool {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -63,7 +67,7 @@ pub fn may_open(enough: u64) -> bool {
     may
 }
 
-/// A client that means well: one request after the other, each on a new connection.
+/// An ordinary client: one request after the other, each on a new connection.
 pub struct Bystander {
     stop: Sender<()>,
     thread: JoinHandle<Served>,
@@ -85,14 +89,14 @@ impl Bystander {
             let mut served = Served::default();
             while stopped.recv_timeout(Duration::from_millis(5)) == Err(Timeout) {
                 let start = Instant::now();
-                let answer = common::try_get(address, "/v1/appinfo");
-                // That attackers have left it no port to ask from is no fault of the program's.
+                let response = common::try_get(address, "/v1/appinfo");
+                // The program cannot help it if the attackers have left no port.
                 let has_no_port = |error: &io::Error| error.kind() == ErrorKind::AddrNotAvailable;
-                if answer.as_ref().is_err_and(has_no_port) {
+                if response.as_ref().is_err_and(has_no_port) {
                     continue;
                 }
                 served.requests += 1;
-                served.lost += u32::from(!answer.is_ok_and(|answer| answer.status == 200));
+                served.lost += u32::from(!response.is_ok_and(|response| response.status == 200));
                 served.longest = served.longest.max(start.elapsed());
             }
             served
@@ -107,7 +111,7 @@ impl Bystander {
     }
 }
 
-/// The static release binary, the only one under attack now, and a client that means well beside.
+/// The static release binary under attack, and an ordinary client.
 pub struct Attacked {
     pub appinfo: Appinfo,
     pub before: Holdings,
@@ -123,8 +127,8 @@ impl Attacked {
         Attacked { appinfo, before, bystander, turn }
     }
 
-    /// Ends the attack. The bystander has been answered, promptly, each time; the server was not restarted;
-    /// all is given back, but for so many `leaked` requests and so much memory in kB.
+    /// Ends the attack. The bystander got each response promptly, the server was not restarted, and it
+    /// has freed everything but what `leaked` requests hold and `memory` kB.
     pub fn was_unharmed(self, leaked: u64, memory: u64) -> Appinfo {
         let Attacked { mut appinfo, before, bystander, turn } = self;
         let served = bystander.was_served();
@@ -153,11 +157,9 @@ impl Holdings {
         Holdings { threads, files, memory: memory.expect("it has memory") }
     }
 
-    /// Waits until all of it has come back to these, but for what `leaked` requests hold, a thread
-    /// and two files each, and for `memory` kB.
-    ///
-    /// Of the threads that the library has started, some stay for a while: each ends when it has been idle
-    /// for five seconds, and with every probe it is another's turn.
+    /// Waits until the server holds no more than this, but for `leaked` requests, each of which takes a
+    /// thread and two files, and `memory` kB. Some of the library's threads stay for a while: each ends
+    /// when it has been idle for five seconds, and each probe takes another one.
     pub fn come_back(self, appinfo: &Appinfo, leaked: u64, memory: u64) {
         let start = Instant::now();
         let now = loop {
@@ -174,8 +176,8 @@ impl Holdings {
     }
 }
 
-/// The same server lives, answers, and has said no more than its start line and the warning that there
-/// is no labels file.
+/// The first server lives, responds, and has logged no more than its start line and the warning that
+/// there is no labels file.
 pub fn is_unharmed(appinfo: &mut Appinfo) {
     assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
     assert_eq!(common::get(appinfo.address, "/healthz").status, 200);

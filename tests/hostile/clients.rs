@@ -1,5 +1,5 @@
-//! Clients as people use them. (Chromium is in the tests of the page; Go's client in those of the
-//! monitoring, where Prometheus scrapes, and of the tutorial, where kubectl proxies and curl asks.)
+//! Clients as people use them. (The page's tests have Chromium; those of monitoring and the tutorial
+//! have Prometheus, kubectl and curl.)
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::attack;
 use crate::common::{have, run};
 
 #[test]
-fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {
+fn wrk_sees_no_error_with_and_without_keep_alive() {
     if !have(&["wrk"]) {
         return;
     }
@@ -18,8 +18,8 @@ fn wrk_sees_no_error_whether_it_asks_to_close_or_not() {
             run(Command::new("wrk").args(["-t1", "-c16", "-d1s", "-H", header]).arg(&url));
         assert!(!printed.contains("Socket errors"), "{header}: {printed}");
         assert!(!printed.contains("Non-2xx"), "{header}: {printed}");
-        let answers = printed.lines().find_map(|line| line.trim().split_once(" requests in "));
-        let answers: u64 = answers.expect("wrk counts").0.parse().expect("a number");
-        assert!(answers > 100, "{header}: {printed}");
+        let requests = printed.lines().find_map(|line| line.trim().split_once(" requests in "));
+        let requests: u64 = requests.expect("wrk counts").0.parse().expect("a number");
+        assert!(requests > 100, "{header}: {printed}");
     }
 }

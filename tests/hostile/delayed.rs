@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::attack;
-use crate::common::{REQUEST, read_answer, send, until};
+use crate::common::{REQUEST, read_response, send, until};
 
 /// As many as are allowed wait, for longer than an idle connection is kept; any beyond that is sent at once.
 #[test]
@@ -26,7 +26,7 @@ fn a_thousand_delayed_responses_block_nobody() {
     assert!(start.elapsed() < delay, "the machine is too slow for this test");
     drop(turn); // Waiting disturbs no attack.
     for stream in &mut waiting {
-        assert_eq!(read_answer(stream, false).expect("a response").status, 200);
+        assert_eq!(read_response(stream, false).expect("a response").status, 200);
     }
     assert!(start.elapsed() >= delay);
     let bucket = "http_request_duration_seconds_bucket{path=\"/v1/appinfo\",le=\"5\"}";

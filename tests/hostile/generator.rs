@@ -1,6 +1,6 @@
-//! A generator of hostile HTTP: tens of thousands of requests that are almost right, or not at
-//! all, sent whole, in pieces, in part, or reset. The static release binary has to live through
-//! all of them, and to hold no more afterwards than before.
+//! A generator of hostile HTTP: tens of thousands of requests that are almost right, or not at all,
+//! sent whole, in pieces, in part, or reset. The static release binary survives all of them, and holds no
+//! more afterwards than before.
 //!
 //! The same seed makes the same requests: `APPINFO_HOSTILE_SEED` sets another one.
 
@@ -14,16 +14,16 @@ use fastrand::Rng;
 use socket2::SockRef;
 
 use crate::attack::{Attacked, connect_from};
-use crate::common::{self, Answer};
+use crate::common::{self, Response};
 
-/// How many requests are made up, and how long that may take.
+/// How many requests are generated, and for how long at most.
 const REQUESTS: u32 = 40_000;
 const TIME: Duration = Duration::from_secs(25);
 
 /// The most requests to send of those that are known to leave a thread and two files behind.
 const LEAKS: u32 = 20;
 
-/// How long an answer is waited for, since most of these requests get none.
+/// How long a response is waited for, since most of these requests get none.
 const SOON: Duration = Duration::from_millis(20);
 
 fn one_in(random: &mut Rng, number: u32) -> bool {
@@ -148,15 +148,15 @@ fn send(stream: &mut TcpStream, bytes: &[u8], random: &mut Rng) -> Vec<u8> {
     came
 }
 
-/// Whatever comes back is an answer, and none that speaks of a mistake of ours.
+/// Checks that what comes back is a response, and none of an internal error.
 fn check(came: &[u8], request: &[u8]) {
-    let Some(answer) = Answer::parse(came) else {
+    let Some(response) = Response::parse(came) else {
         let request = request.escape_ascii();
         assert!(came.is_empty() || came.starts_with(b"HTTP/"), "{request}: {came:?}");
         return;
     };
     let known = [100, 200, 204, 400, 404, 405, 417];
-    assert!(known.contains(&answer.status), "{}: {answer:?}", request.escape_ascii());
+    assert!(known.contains(&response.status), "{}: {response:?}", request.escape_ascii());
 }
 
 #[test]

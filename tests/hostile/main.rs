@@ -1,5 +1,5 @@
-//! The program among clients as they come: those that people use, those that are slow or broken,
-//! and those that mean harm. Beside each attack a client that means well is answered.
+//! The program and its clients: those that people use, slow or broken ones, and hostile ones. An
+//! ordinary client is served during each attack.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -11,7 +11,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::getuid;
-use socket2::SockRef;
 
 use crate::attack::{self, Bystander, Served, connect_from};
 use crate::common::engines::{Container, Engine, Images};
@@ -23,7 +22,7 @@ const LIMIT: u64 = 96 << 20;
 /// How long an attack goes on at most.
 const ATTACK: Duration = Duration::from_secs(4);
 
-/// The longest that anybody else may have to wait for an answer.
+/// The longest that anybody else may have to wait for a response.
 const PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// A cgroup with the memory limit of a pod; removed when dropped.
@@ -86,7 +85,7 @@ impl Drop for Cgroup {
 
 /// What an attacker does; each ends by itself.
 enum Attack {
-    /// Sends the first, and then the second for as long as it is taken; answers are read, or not.
+    /// Sends `first`, and then `then` for as long as possible; responses are read, or not.
     Endless { first: &'static str, then: &'static str, reads: bool },
     /// So many connections that send this. Each is reset at once, or the last hundred stay open.
     Many { connections: u32, text: &'static str, resets: bool },
@@ -126,7 +125,7 @@ impl Attack {
                     };
                     let _ = stream.write_all(text.as_bytes());
                     if resets {
-                        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                        attack::reset(stream);
                         continue;
                     }
                     held.push_back(stream);
@@ -229,8 +228,8 @@ fn attacks_leave_a_container_alive() {
     let address = container.inspect()["NetworkSettings"]["IPAddress"].clone();
     let address = format!("{}:8080", address.as_str().expect("it has an address"));
     let address = address.parse().expect("an address");
-    let answers = || common::try_get(address, "/healthz").ok();
-    eventually("it answers", answers);
+    let response = || common::try_get(address, "/healthz").ok();
+    eventually("it responds", response);
     let pid = state()["Pid"].clone();
     for (name, attack) in &ATTACKS {
         // This machine's ports may all be in use by attacks that are over: for a minute (TIME_WAIT),
@@ -242,7 +241,7 @@ fn attacks_leave_a_container_alive() {
         }
         is_hardly_noticed(&format!("{name} in {}", engine.name()), attack, 8, address);
     }
-    assert_eq!(eventually("it answers", answers).status, 200);
+    assert_eq!(eventually("it responds", response).status, 200);
     let state = state();
     assert_eq!((&state["Running"], &state["Pid"]), (&true.into(), &pid), "{state}");
     assert_eq!(state["OOMKilled"], false, "{state}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::getuid;
 
 use crate::attack;
-use crate::common::{self, Answer, Appinfo, eventually, have};
+use crate::common::{self, Appinfo, Response, eventually, have};
 
 /// The program in a network of its own, listening on every address.
 fn in_a_network() -> Option<Appinfo> {
@@ -79,7 +79,7 @@ fn self_probes_are_invisible() {
     assert_eq!(appinfo.get("/readyz").status, 200);
     let before = wakes().expect("the kernel counts");
     common::until("it has probed itself twice", || wakes() >= Some(before + 2));
-    let counts = |metrics: &Answer| {
+    let counts = |metrics: &Response| {
         let lines = metrics.text().lines();
         let counts = lines.filter(|line| line.starts_with("http_requests_total{"));
         counts.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect::<Vec<_>>()

@@ -35,10 +35,9 @@ fn a_page_of_each_connections_stack_stays_unused() {
         ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/2.0\r\n\r\n"];
     for _ in 0..50 {
         // The library's thread panics when it asks for the address of a client that has gone.
-        let mut reset = connect(address).expect("it accepts");
-        let _ = reset.write_all(REQUEST);
-        let _ = SockRef::from(&reset).set_linger(Some(Duration::ZERO));
-        drop(reset);
+        let mut stream = connect(address).expect("it accepts");
+        let _ = stream.write_all(REQUEST);
+        attack::reset(stream);
         for request in [&long, &post, chunked, expecting].into_iter().chain(malformed) {
             drop(send(address, request));
         }

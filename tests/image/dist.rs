@@ -8,7 +8,7 @@ use crate::common::{Folder, Start, have, repository, run, skip};
 use crate::programs::{EMULATORS, runnable};
 use serde_json::Value;
 
-/// What the archives are for.
+/// The targets of the archives.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
 /// Every file in a folder with its bytes.
@@ -27,8 +27,7 @@ fn objects(yaml: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(yaml).expect("it is YAML")
 }
 
-/// In fresh clones, in folders of names that differ in length, with another `umask`, time zone and
-/// language.
+/// In fresh clones with folders, `umask`, time zone and language that differ.
 #[test]
 #[ignore = "compiles everything twice, for two architectures"]
 fn two_clones_make_the_same_files_of_a_release() {
@@ -98,8 +97,8 @@ fn json_of(config_map: &Value) -> Vec<String> {
     data.map(|(_, text)| text.as_str().expect("it is text").to_owned()).collect()
 }
 
-/// The files have the manifests' objects, and the archive the manifests themselves, all with the images
-/// of the registry.
+/// The files have the manifests' objects, the archive the manifests themselves, all with the registry's
+/// images.
 fn manifests_name_the_registry(dist: &Path) {
     let archive = Folder::new();
     let mut tar = Command::new("tar");
@@ -135,7 +134,7 @@ fn manifests_name_the_registry(dist: &Path) {
     assert_eq!(moved, 3, "each image has a manifest");
 }
 
-/// Whether the published schema of CycloneDX accepts a file; and what it says.
+/// Whether the published schema of CycloneDX accepts a file, and its messages.
 fn is_valid(sbom: &Path) -> (bool, String) {
     let validate = "import sys
 from cyclonedx.schema import SchemaVersion
@@ -146,7 +145,7 @@ sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).
     (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// It is valid, and has the crates of both binaries, with their checksums and licences.
+/// It is valid, and lists the crates of both binaries with checksums and licences.
 fn sbom_lists_the_crates(sbom: &Path) {
     let text = std::fs::read_to_string(sbom).expect("it is UTF-8");
     assert!(!text.contains("file://"), "it names a folder of this machine: {text}");
@@ -200,7 +199,7 @@ fn sbom_lists_the_crates(sbom: &Path) {
             .collect();
         let missing: Vec<_> = crates.difference(&listed).collect();
         assert_eq!(missing, [""; 0], "{target}");
-        // cargo tells the tool of the features that tests ask for as well: one crate more.
+        // The tool also counts features that only the tests use: one more crate.
         let more: Vec<_> = listed.difference(&crates).collect();
         assert!(more.iter().all(|it| it.starts_with("pkg:cargo/errno@")), "{target}: {more:?}");
     }

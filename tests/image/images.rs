@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::engines::{Container, Engine, Images};
 use crate::common::{
-    Answer, DownwardApi, Folder, await_draining, eventually, get, repository, run, try_get,
+    DownwardApi, Folder, Response, await_draining, eventually, get, repository, run, try_get,
 };
 use crate::variants::{VARIANTS, without};
 use regex_lite::Regex;
@@ -32,12 +32,12 @@ macro_rules! with_each_engine {
 }
 
 with_each_engine! {
-    each_tag_is_its_variant_or_the_one_it_is_told_to_be,
+    each_tag_is_its_variant_unless_another_is_set,
     tags_differ_in_nothing_but_the_variant,
     the_image_says_what_it_is,
     the_image_holds_two_files_within_the_budget,
-    under_the_strictest_policy_it_shows_the_kubelets_volume_at_etc_labels,
-    stop_ends_it_within_the_drain_time_with_status_0,
+    labels_are_read_under_the_strictest_policy,
+    stop_drains_and_ends_with_status_0,
     a_second_signal_ends_pid_1_at_once,
     without_ipv6_it_serves_ipv4,
 }
@@ -45,7 +45,7 @@ with_each_engine! {
 /// The images of one engine, for as long as a test has them.
 type Shared = Mutex<Weak<Images>>;
 
-/// Runs a test with the images of this engine: those that another one has, or else new ones.
+/// Runs a test with the images of this engine, which tests that run at the same time share.
 fn with(engine: &'static str, shared: &Shared, test: fn(&Images)) {
     let Some(engine) = Engine::of(engine) else { return };
     let images = {
@@ -59,7 +59,7 @@ fn with(engine: &'static str, shared: &Shared, test: fn(&Images)) {
     test(&images);
 }
 
-/// A container that has answered.
+/// A container that has responded.
 struct Pod {
     container: Container,
     address: SocketAddr,
@@ -73,11 +73,11 @@ impl Pod {
         let port = images.engine.run(&format!("port {} 8080/tcp", container.id));
         let address = port.parse().unwrap_or_else(|_| panic!("{port} is an address"));
         let pod = Pod { container, address };
-        eventually("the container answers", || try_get(address, "/healthz").ok());
+        eventually("the container responds", || try_get(address, "/healthz").ok());
         pod
     }
 
-    fn appinfo(&self) -> Answer {
+    fn appinfo(&self) -> Response {
         get(self.address, "/v1/appinfo")
     }
 
@@ -88,7 +88,7 @@ impl Pod {
         String::from_utf8_lossy(&[logs.stdout, logs.stderr].concat()).into_owned()
     }
 
-    /// Waits for its end and returns its exit status.
+    /// Waits for its end; returns its exit status.
     fn wait(&self) -> i64 {
         eventually("the container ends", || {
             let state = &self.container.inspect()["State"];
@@ -97,7 +97,7 @@ impl Pod {
     }
 }
 
-fn each_tag_is_its_variant_or_the_one_it_is_told_to_be(images: &Images) {
+fn each_tag_is_its_variant_unless_another_is_set(images: &Images) {
     for (tag, variant) in (1..).zip(VARIANTS) {
         let another = VARIANTS[tag % VARIANTS.len()];
         let told = format!("-e APPINFO_VARIANT={another} -e MY_POD_NAME=pod-1");
@@ -166,7 +166,7 @@ fn the_image_holds_two_files_within_the_budget(images: &Images) {
     assert!(bytes <= BUDGET_BYTES, "the image has {bytes} bytes, over {BUDGET_BYTES}");
 }
 
-fn under_the_strictest_policy_it_shows_the_kubelets_volume_at_etc_labels(images: &Images) {
+fn labels_are_read_under_the_strictest_policy(images: &Images) {
     let mut labels = DownwardApi::with("app=\"appinfo\"\nrelease=\"stable\"");
     let folder = labels.file().parent().expect("the file is in a folder").to_owned();
     let policy = "--read-only --cap-drop ALL --user 12345:12345 --security-opt no-new-privileges";
@@ -179,8 +179,8 @@ fn under_the_strictest_policy_it_shows_the_kubelets_volume_at_etc_labels(images:
     assert_eq!(told["Labels"]["newlabel"], "realtime");
 }
 
-fn stop_ends_it_within_the_drain_time_with_status_0(images: &Images) {
-    // The engines wait for ten seconds before they kill, which shows as status 137.
+fn stop_drains_and_ends_with_status_0(images: &Images) {
+    // The engines kill it after ten seconds; then its status would be 137.
     let pod = Pod::start(images, 1, "");
     let start = Instant::now();
     pod.container.run("stop");

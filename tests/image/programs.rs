@@ -1,4 +1,4 @@
-//! The programs that go into the images pass the HTTP tests as well.
+//! The programs that go into the images pass the HTTP tests, too.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,11 +9,10 @@ use crate::common::{MUSL_TARGET, have, repository, run};
 /// What runs programs of other architectures.
 pub const EMULATORS: [&str; 2] = ["qemu-x86_64", "qemu-aarch64"];
 
-/// A program as it can be run here: with an emulator before it if what it is for, which is in this
-/// name, is not this machine's architecture.
+/// How a program is run here: behind an emulator if the architecture in `target` is another one.
 pub fn runnable(target: &str, program: &Path) -> Vec<String> {
     let emulator = EMULATORS.into_iter().find(|it| target.contains(&it["qemu-".len()..]));
-    let emulator = emulator.expect("the name tells the architecture");
+    let emulator = emulator.expect("the name has an architecture");
     let emulator = (!emulator.ends_with(std::env::consts::ARCH)).then(|| emulator.to_owned());
     let program = program.to_str().expect("it is UTF-8").to_owned();
     emulator.into_iter().chain([program]).collect()
@@ -32,8 +31,7 @@ fn this_machines_program_passes_the_http_tests() {
 fn the_arm64_program_passes_the_http_tests_under_qemu() {
     if have(&["just", "qemu-aarch64"]) {
         just("ARCH=arm64 build");
-        // In a session of its own, so that it has a share of the processors: it cannot begin anew when
-        // it is starved, since the kernel does not know how to start it.
+        // In a session of its own, so that it has a share of the processors.
         passes_the_http_tests("aarch64-unknown-linux-musl", "setsid qemu-aarch64 ");
     }
 }

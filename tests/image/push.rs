@@ -39,9 +39,9 @@ fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
          Accept: application/vnd.oci.image.manifest.v1+json\r\n\
          Accept: application/vnd.docker.distribution.manifest.list.v2+json\r\n\r\n"
     );
-    let answer = exchange(registry, request.as_bytes()).expect("an answer");
-    let digest = answer.header("docker-content-digest").expect("it tells the digest").to_owned();
-    (answer.json(), digest)
+    let response = exchange(registry, request.as_bytes()).expect("a response");
+    let digest = response.header("docker-content-digest").expect("it tells the digest").to_owned();
+    (response.json(), digest)
 }
 
 /// Fails unless an index is of images for both architectures.
@@ -52,8 +52,8 @@ fn has_both_architectures(index: &Value) {
     assert_eq!(platforms.collect::<Vec<_>>(), ARCHITECTURES.map(|(engines, _)| engines));
 }
 
-/// Pulls the images of these tags for an architecture, runs the program of each, and fails if more
-/// than their variants differ.
+/// Pulls the images of these tags for an architecture, runs their programs, and fails if more than their
+/// variants differ.
 #[track_caller]
 fn pulled_images_run(
     podman: Engine,
@@ -71,12 +71,12 @@ fn pulled_images_run(
         let container = Container { engine: podman, id: podman.run(&format!("create {name}")) };
         let copy = folder.path().join("appinfo");
         podman.run(&format!("cp {}:/appinfo {}", container.id, copy.display()));
-        // What podman would do with the image for its own architecture, the emulator does for the other.
+        // As podman would run the image on that architecture.
         let variant = VARIANTS[place];
         let program = Start::of(&runnable(compiler_arch, &copy)).env("APPINFO_VARIANT", variant);
-        let answer = program.env("MY_POD_NAME", "pulled").spawn().get("/v1/appinfo");
-        assert_eq!(answer.header("appinfo-pod"), Some("pulled"));
-        assert_eq!(answer.status, if variant == "broken" { 500 } else { 200 });
+        let response = program.env("MY_POD_NAME", "pulled").spawn().get("/v1/appinfo");
+        assert_eq!(response.header("appinfo-pod"), Some("pulled"));
+        assert_eq!(response.status, if variant == "broken" { 500 } else { 200 });
         (without(variant, &image["Config"]), image["RootFS"].take())
     });
     assert_eq!(seen[0].1["Layers"].as_array().map(Vec::len), Some(1), "there is one layer");
@@ -91,7 +91,7 @@ fn nothing_is_left(podman: Engine) {
     }
 }
 
-/// Then it releases them: both recipes make their images in the same place.
+/// Then it releases them, since both recipes make their images in the same place.
 #[test]
 #[ignore = "compiles for two architectures"]
 fn podman_pushes_and_releases_for_two_architectures() {
@@ -142,11 +142,11 @@ fn podman_pushes_and_releases_for_two_architectures() {
     }
     nothing_is_left(podman);
 
-    // Again, as after a failure midway: the same images may have their tags again.
+    // Again, as after a failure: the same images may be pushed again.
     let before = digests();
     just(&format!("release {registry}/classroom"));
     assert_eq!(digests(), before);
-    // Another image, of one architecture alone, has the last of these tags: nothing is pushed.
+    // The last of these tags is another image, of one architecture: nothing is pushed.
     let other = format!("docker://{registry}/classroom/appinfo");
     for tag in [&fixed[2], "1"] {
         let mut copy = Command::new("skopeo");

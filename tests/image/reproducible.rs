@@ -1,4 +1,4 @@
-//! The same commit gives the same bytes, wherever and by whomever it is built.
+//! The same commit gives the same bytes on every machine.
 
 use std::env;
 use std::os::unix::fs::symlink;
@@ -10,8 +10,7 @@ use crate::common::{Folder, MUSL_TARGET, have, repository, run, skip};
 use crate::recipes::path_without_cargo;
 use sha2::{Digest, Sha256};
 
-/// Builds in fresh clones, in folders of names that differ in length, by people whose `umask` and
-/// home folder differ, and of whom one has no cargo.
+/// Builds in fresh clones with folders, `umask` and home folders that differ, and once without cargo.
 #[test]
 #[ignore = "compiles everything three times"]
 fn another_folder_and_home_give_the_same_binary_layer_and_image() {
@@ -22,7 +21,7 @@ fn another_folder_and_home_give_the_same_binary_layer_and_image() {
         return skip("needs the git repository");
     }
     let folder = Folder::new();
-    // Docker builds anew each time: from its cache the layers would be the same, whatever was built.
+    // Docker uses no cache, from which the layers would be the same, whatever was built.
     let path = env::var("PATH").expect("there is a PATH");
     let docker = r#"[ "$1" != build ] || { shift; set -- build --no-cache "$@"; }
 PATH=${PATH#*:} exec docker "$@""#;
@@ -33,7 +32,7 @@ PATH=${PATH#*:} exec docker "$@""#;
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(home, PathBuf::from);
     let other_cargo_home = folder.path().join("other cargo home");
     std::fs::create_dir(&other_cargo_home).expect("a folder can be made");
-    // What a build takes from there; what it leaves ends with the test.
+    // What a build needs from there.
     for name in ["config.toml", "registry"] {
         let link = symlink(cargo_home.join(name), other_cargo_home.join(name));
         link.expect("a symlink can be made");
@@ -72,7 +71,7 @@ PATH=${PATH#*:} exec docker "$@""#;
     let here = build("here", "022", &cargo_home);
     assert_eq!(here, build("in a folder/with a much longer name", "077", &other_cargo_home));
 
-    // By somebody who has no cargo, in what passes for a container: another home.
+    // Without cargo: in a stand-in for a container, which has another home.
     let container = r#"while [ "$1" != bash ]; do shift; done
 RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} PATH=$REAL_PATH HOME=$CONTAINER exec "$@""#;
     let programs = folder.path().join("engine");
@@ -87,9 +86,8 @@ RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} PATH=$REAL_PATH HOME=$CONTAINER exec "$
     assert_eq!(here.0, digest(&clone));
 }
 
-/// Puts a script there that is called `docker`. A child writes it: what this process has open for
-/// writing, a child that another thread starts has open as well for a moment, and nobody can execute
-/// it then (ETXTBSY).
+/// Writes a script of the name `docker`. A child does so: a file that this process has open for writing
+/// is for a moment also open in a child that another thread starts, and cannot be executed (ETXTBSY).
 fn docker_is(script: &str, folder: &Path) {
     let write = r#"mkdir "$0"; printf '#!/bin/sh\n%s\n' "$1" >"$0/docker"; chmod 755 "$0/docker""#;
     run(Command::new("sh").args(["-ec", write]).arg(folder).arg(script));

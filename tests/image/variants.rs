@@ -1,4 +1,4 @@
-//! The variants, of which each has an image.
+//! The variants, each of which has an image.
 
 use std::process::Command;
 
@@ -7,20 +7,20 @@ use crate::common::{Start, have, repository, run, text};
 use regex_lite::Regex;
 use serde_json::Value;
 
-/// Their names; the place of each is its image's tag, counted from 1.
+/// Their names in the order of their images' tags, which start with 1.
 pub const VARIANTS: [&str; 3] = ["baseline", "broken", "namespace"];
 
 /// The images that the recipes build, in the order of their tags.
 pub const IMAGES: [&str; 3] = ["localhost/appinfo:1", "localhost/appinfo:2", "localhost/appinfo:3"];
 
-/// An image's configuration without this variant, which must be the one thing that it sets.
+/// An image's configuration without its variant, which must be the only setting.
 pub fn without(variant: &str, config: &Value) -> Value {
     let mut config = config.clone();
     let env = config["Env"].as_array_mut().expect("there is an environment");
     let given = format!("APPINFO_VARIANT={variant}");
     let place = env.iter().position(|value| *value == *given);
     env.remove(place.unwrap_or_else(|| panic!("{given} is in {env:?}")));
-    // The step before the labels, which docker's legacy builder adds last.
+    // An earlier step of docker's legacy builder, which adds the labels last.
     config.as_object_mut().expect("it has fields").remove("Image");
     assert!(!config.to_string().contains("APPINFO_"), "another setting in {config}");
     config

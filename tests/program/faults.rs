@@ -1,13 +1,13 @@
-//! A pod that is only a little bad: a share of its responses fails, a share is delayed, and nobody else
-//! waits for a delayed one.
+//! A pod that is only a little bad: a share of its responses fails, a share is delayed, and no other
+//! response waits for a delayed one.
 
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_answer, send, until};
+use crate::common::{self, DEADLINE, REQUEST, SIGTERM, Start, connect, read_response, send, until};
 
-/// That they are spread evenly is tested beside the code.
+/// That they are evenly spread is tested beside the code.
 #[test]
 fn as_many_responses_fail_as_the_error_rate_says() {
     let appinfo = Start::new().args("--error-rate 5").spawn();
@@ -22,14 +22,14 @@ fn only_appinfo_fails_or_is_delayed_as_the_broken_variant() {
         .env("APPINFO_DELAY_RATE", "0")
         .env("MY_POD_NAME", "a-pod")
         .spawn();
-    let answer = appinfo.get("/v1/appinfo");
-    assert_eq!((answer.status, answer.text()), (500, "{\"error\":\"something went wrong\"}\n"));
-    assert_eq!(answer.header("appinfo-pod"), Some("a-pod"));
-    let late = Start::new().args("--error-rate 100 --delay 60000").spawn();
+    let response = appinfo.get("/v1/appinfo");
+    assert_eq!((response.status, response.text()), (500, "{\"error\":\"something went wrong\"}\n"));
+    assert_eq!(response.header("appinfo-pod"), Some("a-pod"));
+    let delayed = Start::new().args("--error-rate 100 --delay 60000").spawn();
     for path in ["/", "/healthz", "/readyz", "/metrics"] {
-        assert_eq!(late.get(path).status, 200, "{path}");
+        assert_eq!(delayed.get(path).status, 200, "{path}");
     }
-    assert_eq!(late.raw("PUT /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n").status, 405);
+    assert_eq!(delayed.raw("PUT /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n").status, 405);
 }
 
 #[test]
@@ -42,13 +42,13 @@ fn delayed_responses_are_sent_before_the_program_stops() {
     until("all have been received", || appinfo.threads() >= 54);
     appinfo.signal(SIGTERM);
     for stream in &mut waiting {
-        assert_eq!(read_answer(stream, false).expect("it is answered").status, 200);
+        assert_eq!(read_response(stream, false).expect("a response").status, 200);
         assert!(start.elapsed() >= Duration::from_secs(3), "{:?}", start.elapsed());
     }
     assert_eq!(appinfo.wait().code(), Some(0));
 }
 
-/// Each response asks them to close.
+/// Each response carries `Connection: close`.
 #[test]
 fn persistent_clients_do_not_keep_the_program_alive() {
     let mut appinfo = Start::new().args("--delay 1000 --drain 0").spawn();
@@ -57,17 +57,18 @@ fn persistent_clients_do_not_keep_the_program_alive() {
         thread::sleep(Duration::from_millis(300)); // So that one always waits.
         stream
     });
-    let told = Instant::now();
+    let start = Instant::now();
     appinfo.signal(SIGTERM);
     thread::scope(|scope| {
         for mut stream in streams {
             scope.spawn(move || {
-                while read_answer(&mut stream, false).is_ok() && stream.write_all(REQUEST).is_ok() {
+                while read_response(&mut stream, false).is_ok() && stream.write_all(REQUEST).is_ok()
+                {
                 }
             });
         }
         assert_eq!(appinfo.wait().code(), Some(0));
-        assert!(told.elapsed() < Duration::from_secs(10), "{:?}", told.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     });
 }
 
@@ -77,12 +78,12 @@ fn delayed_responses_on_one_connection_keep_their_order() {
     let mut stream = connect(appinfo.address).expect("it accepts");
     let paths = ["/v1/appinfo", "/v1/appinfo", "/healthz", "/v1/appinfo", "/nowhere"];
     for path in paths {
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it can be asked");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").expect("it can be sent");
     }
-    // A body behind a delayed response is answered in its turn.
+    // A request with a body keeps its place behind a delayed response.
     stream.write_all(b"POST / HTTP/1.1\r\nContent-Length: 900000000\r\n\r\nx").expect("the same");
     let mut text = String::new();
-    until("all are answered", || {
+    until("all responses have come", || {
         let mut piece = [0; 4096];
         let length = common::read(&stream, &mut piece).expect("it goes on");
         text.push_str(&String::from_utf8_lossy(&piece[..length]));
@@ -104,7 +105,7 @@ fn a_delayed_response_without_a_client_is_dropped() {
     while asked.elapsed() < Duration::from_secs(3) {
         let start = Instant::now();
         assert_eq!(appinfo.get("/healthz").status, 200);
-        assert!(start.elapsed() < DEADLINE / 10, "it waits for those who have gone");
+        assert!(start.elapsed() < DEADLINE / 10, "it waits for clients that have gone");
     }
-    until("all is given back", || appinfo.threads() <= threads + 20);
+    until("all threads end", || appinfo.threads() <= threads + 20);
 }

@@ -1,14 +1,15 @@
 //! HTTP as clients see it: the three behaviors, the paths, the headers.
 
 use std::io::Read;
-use std::time::SystemTime;
 
-use crate::common::{self, Answer, Appinfo, DownwardApi, REQUEST, SIGINT, Start, eventually, send};
+use crate::common::{
+    self, Appinfo, DownwardApi, REQUEST, Response, SIGINT, Start, eventually, send,
+};
 
 const LABELS: &str = "zone=\"z\"\nabc=\"1\"\nrelease=\"stable\"\nABC=\"2\"\napp=\"appinfo\"\n\
                       pod-template-hash=\"1236545534\"";
 
-/// A pod of the tutorial, its program told this.
+/// A pod of the tutorial with these arguments.
 fn pod(args: &str, labels: &DownwardApi) -> Appinfo {
     Start::new()
         .args(args)
@@ -19,76 +20,60 @@ fn pod(args: &str, labels: &DownwardApi) -> Appinfo {
 }
 
 #[test]
-fn baseline_forgets_the_namespace_and_namespace_fills_it_in() {
+fn only_the_namespace_variant_has_the_namespace() {
     let labels = DownwardApi::with(LABELS);
-    for (args, namespace) in
-        [("", ""), ("--variant baseline", ""), ("--variant namespace", "default")]
-    {
-        let answer = pod(args, &labels).get("/v1/appinfo");
+    for (args, namespace) in [("", ""), ("--variant namespace", "default")] {
+        let response = pod(args, &labels).get("/v1/appinfo");
         let expected = format!(
             "{{\"PodName\":\"appinfo-567b989978-vvzlg\",\"AppName\":\"appinfo\",\
              \"Namespace\":\"{namespace}\",\"Release\":\"stable\",\"Labels\":{{\"ABC\":\"2\",\
              \"abc\":\"1\",\"pod-template-hash\":\"1236545534\",\"zone\":\"z\"}}}}\n"
         );
-        assert_eq!((answer.status, answer.text()), (200, expected.as_str()), "{args}");
-        assert_eq!(answer.header("appinfo-pod"), Some("appinfo-567b989978-vvzlg"), "{args}");
-        assert_eq!(answer.header("appinfo-release"), Some("stable"), "{args}");
+        assert_eq!((response.status, response.text()), (200, expected.as_str()), "{args}");
+        assert_eq!(response.header("appinfo-pod"), Some("appinfo-567b989978-vvzlg"), "{args}");
+        assert_eq!(response.header("appinfo-release"), Some("stable"), "{args}");
     }
 }
 
+/// Also when its labels cannot be read.
 #[test]
-fn the_broken_variant_always_errs() {
-    let mut labels = DownwardApi::with("");
+fn the_broken_variant_always_fails() {
+    let mut labels = DownwardApi::with(LABELS);
     let broken = pod("--variant broken", &labels);
-    for (content, release) in
-        [(LABELS.as_bytes(), Some("stable")), (b"\xff not UTF-8", None), (b"", None)]
-    {
-        labels.swap(content);
-        let answer = broken.get("/v1/appinfo");
-        assert_eq!((answer.status, answer.text()), (500, "{\"error\":\"something went wrong\"}\n"));
-        assert_eq!(answer.header("appinfo-pod"), Some("appinfo-567b989978-vvzlg"));
-        assert_eq!(answer.header("appinfo-release"), release);
+    for release in [Some("stable"), None] {
+        let response = broken.get("/v1/appinfo");
+        let expected = (500, "{\"error\":\"something went wrong\"}\n");
+        assert_eq!((response.status, response.text()), expected);
+        assert_eq!(response.header("appinfo-pod"), Some("appinfo-567b989978-vvzlg"));
+        assert_eq!(response.header("appinfo-release"), release);
+        labels.swap(b"\xff not UTF-8");
     }
 }
 
 #[test]
 fn what_is_unknown_is_an_empty_string() {
-    let answer = Start::new().args("--labels /does/not/exist").spawn().get("/v1/appinfo");
+    let response = Start::new().args("--labels /does/not/exist").spawn().get("/v1/appinfo");
     let expected =
         "{\"PodName\":\"\",\"AppName\":\"\",\"Namespace\":\"\",\"Release\":\"\",\"Labels\":{}}\n";
-    assert_eq!((answer.status, answer.text()), (200, expected));
+    assert_eq!((response.status, response.text()), (200, expected));
 }
 
 #[test]
-fn pod_and_release_headers_are_plain_or_left_out() {
-    for (pod, release) in [("", ""), ("pod\nX-Forged: 1", "a b"), ("Ünicode", "a\\r\\nX-Forged: 1")]
-    {
-        let labels = DownwardApi::with(format!("release=\"{release}\""));
-        let start = Start::new().labels(labels.file()).env("MY_POD_NAME", pod);
-        let answer = start.spawn().get("/v1/appinfo");
-        assert_eq!(answer.status, 200);
-        for header in ["appinfo-pod", "appinfo-release", "x-forged"] {
-            assert_eq!(answer.header(header), None, "{pod:?} {release:?}");
-        }
-    }
-}
-
-#[test]
-fn health_and_readiness_do_not_depend_on_the_variant() {
+fn probes_succeed_while_appinfo_fails() {
     let labels = DownwardApi::with(b"\xff");
-    for variant in ["baseline", "broken", "namespace"] {
+    for variant in ["baseline", "broken"] {
         let appinfo = pod(&format!("--variant {variant}"), &labels);
         assert_eq!(appinfo.get("/v1/appinfo").status, 500);
         for path in ["/healthz", "/readyz"] {
-            let answer = appinfo.get(path);
-            assert_eq!((answer.status, answer.text()), (200, "{\"status\":\"ok\"}\n"));
+            let response = appinfo.get(path);
+            assert_eq!((response.status, response.text()), (200, "{\"status\":\"ok\"}\n"));
         }
     }
 }
 
 const JSON: &str = "application/json; charset=utf-8";
 
-/// Every path, the type of its answer, and how that begins.
+/// Every path, the type of its response, and how its body starts.
 const PATHS: [(&str, &str, &str); 5] = [
     ("/", "text/html; charset=utf-8", "<!doctype html>"),
     ("/v1/appinfo", JSON, "{\"PodName\":"),
@@ -97,13 +82,13 @@ const PATHS: [(&str, &str, &str); 5] = [
     ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP"),
 ];
 
-/// One request: the answer has this status, this type, a body that begins so, and what all share.
+/// Checks a request's response: its status, type, the start of its body, and the common headers.
 #[track_caller]
-fn is_answered(appinfo: &Appinfo, request: &str, (status, content, start): (u16, &str, &str)) {
-    let answer = appinfo.raw(request);
-    assert_eq!(answer.status, status, "{request}: {answer:?}");
-    assert!(answer.text().starts_with(start), "{request}: {answer:?}");
-    let length = answer.body.len().to_string();
+fn check(appinfo: &Appinfo, line: &str, (status, content, start): (u16, &str, &str)) {
+    let response = appinfo.raw(format!("{line}\r\n\r\n"));
+    assert_eq!(response.status, status, "{line}: {response:?}");
+    assert!(response.text().starts_with(start), "{line}: {response:?}");
+    let length = response.body.len().to_string();
     for (name, expected) in [
         ("content-type", Some(content)),
         ("connection", Some("close")),
@@ -113,106 +98,69 @@ fn is_answered(appinfo: &Appinfo, request: &str, (status, content, start): (u16,
         ("transfer-encoding", None),
         ("allow", (status == 405).then_some("GET, HEAD, OPTIONS")),
     ] {
-        assert_eq!(answer.header(name), expected, "{name} of {request}");
+        assert_eq!(response.header(name), expected, "{name} of {line}");
     }
-    let date = answer.header("date").expect("a date (RFC 9110, 6.6.1)");
+    let date = response.header("date").expect("a date (RFC 9110, 6.6.1)");
     let date = httpdate::parse_http_date(date).expect("a date as HTTP writes it");
     assert!(date.elapsed().expect("in the past").as_secs() < 120);
-    if status >= 400 {
-        let document = answer.json();
-        let fields = document.as_object().expect("an error is an object");
-        let error = fields["error"].as_str().expect("an error is a sentence");
-        let hint = [(404, "/v1/appinfo"), (405, "GET")];
-        assert!(
-            fields.len() == 1
-                && hint.iter().any(|(of, word)| *of == status && error.contains(word)),
-            "{error}"
-        );
-    }
 }
 
+/// Which targets lead where is tested beside the code, in `route.rs`.
 #[test]
-fn every_path_is_answered_in_any_form_and_never_chunked() {
+fn every_path_has_its_response_and_never_chunked() {
     let appinfo = Start::new().spawn();
     for (path, content, start) in PATHS {
-        for line in [
-            format!("{path} HTTP/1.1"),
-            format!("{path} HTTP/1.0"),
-            format!("{path}? HTTP/1.1"),
-            format!("{path}?a=b/c?d&e=http://x/y HTTP/1.1"),
-            format!("http://appinfo{path} HTTP/1.1"),
-            format!("HTTP://a:8080{path}?x HTTP/1.1"),
-            format!("https://a{path} HTTP/1.1"),
-            format!("{path} HTTP/1.1\r\nTE: chunked"),
-            format!("{path} HTTP/1.1\r\nContent-Length: 0"),
-        ] {
-            is_answered(&appinfo, &format!("GET {line}\r\n\r\n"), (200, content, start));
+        for rest in [" HTTP/1.1", " HTTP/1.0", "?a=b/c HTTP/1.1", " HTTP/1.1\r\nTE: chunked"] {
+            check(&appinfo, &format!("GET {path}{rest}"), (200, content, start));
         }
+        let error = "{\"error\":\"this method is not allowed here: use GET";
+        check(&appinfo, &format!("POST {path} HTTP/1.1"), (405, JSON, error));
     }
-    let (_, content, start) = PATHS[0];
-    is_answered(&appinfo, "GET http://appinfo HTTP/1.1\r\n\r\n", (200, content, start));
-}
-
-#[test]
-fn unknown_paths_are_404_and_other_methods_405() {
-    let appinfo = Start::new().spawn();
-    for path in ["/v1", "/v1/appinfo/", "//v1/appinfo", "/v1/AppInfo", "/healthz/x", "*", "/%2e"]
-        .into_iter()
-        .chain(["/nothing?/healthz", "http://appinfo/nothing", "ftp://appinfo/healthz"])
-    {
-        is_answered(&appinfo, &format!("GET {path} HTTP/1.1\r\n\r\n"), (404, JSON, ""));
-    }
-    for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "BREW"] {
-        for (path, ..) in PATHS {
-            is_answered(&appinfo, &format!("{method} {path} HTTP/1.1\r\n\r\n"), (405, JSON, ""));
-        }
+    check(&appinfo, "GET http://appinfo/readyz HTTP/1.1", (200, JSON, PATHS[3].2));
+    check(&appinfo, "BREW / HTTP/1.1", (405, JSON, ""));
+    let error = "{\"error\":\"no such path: try /, /v1/appinfo";
+    for line in ["GET /v1/appinfo/", "POST /nowhere", "OPTIONS /nowhere"] {
+        check(&appinfo, &format!("{line} HTTP/1.1"), (404, JSON, error));
     }
 }
 
 /// Load balancers check health with it, as HAProxy's bare `option httpchk` does.
 #[test]
-fn options_is_answered_without_a_body() {
+fn options_has_a_response_without_a_body() {
     let appinfo = Start::new().spawn();
     for (path, ..) in PATHS {
-        let answer = appinfo.raw(format!("OPTIONS {path} HTTP/1.0\r\n\r\n"));
-        assert_eq!((answer.status, answer.body.len()), (204, 0), "{answer:?}");
-        assert_eq!(answer.header("allow"), Some("GET, HEAD, OPTIONS"));
-        assert_eq!(answer.header("content-length"), None, "{answer:?}");
+        let response = appinfo.raw(format!("OPTIONS {path} HTTP/1.0\r\n\r\n"));
+        assert_eq!((response.status, response.body.len()), (204, 0), "{response:?}");
+        assert_eq!(response.header("allow"), Some("GET, HEAD, OPTIONS"));
+        assert_eq!(response.header("content-length"), None, "{response:?}");
     }
-    assert_eq!(appinfo.raw("OPTIONS /nowhere HTTP/1.1\r\n\r\n").status, 404);
 }
 
 /// As a mesh's proxy sends every request, probes included.
 #[test]
 fn a_get_with_an_empty_chunked_body_is_an_ordinary_get() {
-    let labels = DownwardApi::with(LABELS);
-    let appinfo = pod("--variant namespace", &labels);
+    let appinfo = Start::new().spawn();
     for (path, _, start) in PATHS {
         let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
         for request in [head.clone() + "0\r\n\r\n", head] {
-            let answer = appinfo.raw(request);
-            assert_eq!(answer.status, 200, "{answer:?}");
-            assert!(answer.text().starts_with(start), "{answer:?}");
+            let response = appinfo.raw(request);
+            assert_eq!(response.status, 200, "{response:?}");
+            assert!(response.text().starts_with(start), "{response:?}");
         }
     }
 }
 
 #[test]
-fn head_is_answered_like_get_without_the_body() {
-    let labels = DownwardApi::with(LABELS);
-    let appinfo = pod("", &labels);
-    let paths = ["/", "/v1/appinfo", "/healthz", "/readyz", "/nothing/here"];
-    // The last request has a body.
-    for (path, length) in paths.map(|path| (path, 0)).into_iter().chain([("/", 2_000)]) {
+fn head_has_the_headers_of_get_and_no_body() {
+    let appinfo = Start::new().spawn();
+    for (path, body) in [("/", 0), ("/v1/appinfo", 0), ("/nowhere", 0), ("/", 2_000)] {
         let [get, head] = ["GET", "HEAD"].map(|method| {
-            let head = format!("Connection: close\r\nContent-Length: {length}");
-            let body = "x".repeat(length);
-            let request = format!("{method} {path} HTTP/1.1\r\n{head}\r\n\r\n{body}");
+            let head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {body}\r\n\r\n");
             let mut bytes = Vec::new();
-            send(appinfo.address, request).read_to_end(&mut bytes).unwrap();
-            let mut answer = Answer::parse(&bytes).unwrap();
-            answer.headers.retain(|(name, _)| name != "date");
-            answer
+            send(appinfo.address, head + &"x".repeat(body)).read_to_end(&mut bytes).unwrap();
+            let mut response = Response::parse(&bytes).unwrap();
+            response.headers.retain(|(name, _)| name != "date");
+            response
         });
         assert!(!get.body.is_empty() && head.body.is_empty(), "{head:?}");
         assert_eq!((head.status, head.headers), (get.status, get.headers), "{path}");
@@ -221,50 +169,42 @@ fn head_is_answered_like_get_without_the_body() {
 
 #[test]
 fn a_response_comes_in_one_piece() {
-    let labels = DownwardApi::with(LABELS);
-    let appinfo = pod("", &labels);
+    let appinfo = Start::new().spawn();
     for _ in 0..20 {
         let mut piece = [0; 4096];
         let length = common::read(&send(appinfo.address, REQUEST), &mut piece).unwrap();
-        let answer = Answer::parse(&piece[..length]).expect("head and body come with one read");
-        assert!(answer.json().get("PodName").is_some());
+        let response = Response::parse(&piece[..length]).expect("head and body in one read");
+        assert!(response.json().get("PodName").is_some());
     }
 }
 
 #[test]
-fn the_access_log_has_a_line_per_request_and_none_forged() {
+fn each_request_is_one_line_of_the_access_log() {
     let appinfo = Start::new().args("--access-log").spawn();
-    for line in [
-        "GET /v1/appinfo?a=b HTTP/1.1",
-        "BREW /pot HTTP/1.1",
-        "GET /\rGET\x1b[2J\x07\x7f\0\"\\ HTTP/1.1",
-        "\x1b]0;mine\x07\rPUT /healthz HTTP/1.1",
-    ] {
-        appinfo.raw(format!("{line}\r\n\r\n"));
+    for line in ["GET /v1/appinfo?a=b", "GET /\rGET\x1b[2J\x07\x7f\0\"\\", "\x1b]0;mine\x07\rPUT /"]
+    {
+        appinfo.raw(format!("{line} HTTP/1.1\r\n\r\n"));
     }
     let lines = eventually("a line of each is logged", || {
-        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 4)
+        Some(appinfo.stdout.all()).filter(|lines| lines.len() >= 3)
     });
-    let without_time: Vec<_> = lines
-        .iter()
-        .map(|line| {
-            let (rest, microseconds) = line.rsplit_once(' ').expect("fields");
-            microseconds.parse::<u64>().expect("microseconds at the end");
-            rest
-        })
-        .collect();
+    let without_time = lines.iter().map(|line| {
+        let (rest, microseconds) = line.rsplit_once(' ').expect("fields");
+        microseconds.parse::<u64>().expect("microseconds at the end");
+        rest
+    });
     let expected = [
         "GET /v1/appinfo 200",
-        "BREW /pot 404",
         r#"GET /\rGET\x1b[2J\x07\x7f\x00\"\\ 404"#,
-        r"\x1b]0;mine\x07\rPUT /healthz 405",
+        r"\x1b]0;mine\x07\rPUT / 405",
     ];
-    assert_eq!(without_time, expected);
+    assert_eq!(without_time.collect::<Vec<_>>(), expected);
 }
 
+/// An error that lasts is one line.
 #[test]
-fn nothing_is_logged_per_request_unless_asked_for() {
-    for off in ["", "0", "false"] {
+fn nothing_is_logged_per_request_by_default() {
+    for off in ["", "false"] {
         let start = Start::new().args("--labels /dev/null/x").env("APPINFO_ACCESS_LOG", off);
         let mut appinfo = start.spawn();
         for _ in 0..5 {
@@ -272,15 +212,15 @@ fn nothing_is_logged_per_request_unless_asked_for() {
         }
         appinfo.signal(SIGINT);
         appinfo.wait();
-        let logged = appinfo.stderr.all();
         assert!(appinfo.stdout.all().is_empty());
-        let complaints = logged.iter().filter(|line| line.contains("cannot use")).count();
-        assert_eq!(complaints, 1, "{logged:?}");
+        let log = appinfo.stderr.all();
+        assert_eq!(log.iter().filter(|line| line.contains("cannot use")).count(), 1, "{log:?}");
     }
 }
 
+/// Whatever clients send, they make no new series. The figures are tested beside the code.
 #[test]
-fn metrics_count_requests_by_method_path_and_status_and_no_client_makes_up_new_ones() {
+fn metrics_count_by_known_methods_and_paths() {
     let appinfo = Start::new().args("--variant broken").spawn();
     for number in 0..50 {
         appinfo.get("/v1/appinfo");
@@ -290,11 +230,9 @@ fn metrics_count_requests_by_method_path_and_status_and_no_client_makes_up_new_o
     }
     appinfo.get("/healthz");
     let metrics = appinfo.get("/metrics");
-    let lines = |start: &str| {
-        metrics.text().lines().filter(|line| line.starts_with(start)).collect::<Vec<_>>()
-    };
+    let lines = metrics.text().lines().filter(|line| line.starts_with("http_requests_total"));
     assert_eq!(
-        lines("http_requests_total"),
+        lines.collect::<Vec<_>>(),
         [
             "http_requests_total{method=\"other\",path=\"/\",code=\"405\"} 50",
             // There from the start, so that the first of either is seen as a rise from zero.
@@ -314,17 +252,5 @@ fn metrics_count_requests_by_method_path_and_status_and_no_client_makes_up_new_o
         )),
         1.0
     );
-    let seconds = "http_request_duration_seconds";
-    assert_eq!(value(&format!("{seconds}_count{{path=\"/v1/appinfo\"}}")), 50.0);
-    let sum = value(&format!("{seconds}_sum{{path=\"/v1/appinfo\"}}"));
-    assert!(sum > 0.0 && sum < 60.0, "{sum}");
-    let buckets = lines(&format!("{seconds}_bucket{{path=\"/v1/appinfo\""));
-    let buckets: Vec<_> = buckets.iter().filter_map(|line| line.rsplit_once(' ')).collect();
-    let counts = buckets.iter().map(|(_, count)| count.parse::<u32>().expect("a count"));
-    assert!(buckets.len() > 10 && counts.is_sorted(), "{buckets:?}");
-    let (last, count) = buckets[buckets.len() - 1];
-    assert!(last.ends_with("le=\"+Inf\"}") && count == "50", "{buckets:?}");
-    let started = value("process_start_time_seconds");
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("a time").as_secs_f64();
-    assert!((now - 120.0..=now).contains(&started), "{started} {now}");
+    assert_eq!(value("http_request_duration_seconds_count{path=\"/v1/appinfo\"}"), 50.0);
 }

@@ -1,4 +1,4 @@
-//! What becomes of the lines that the program writes where nobody reads them.
+//! Output that nobody reads: lines may be lost, and nothing else.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, PipeWriter, Read, Write};
@@ -12,8 +12,8 @@ use rustix::termios::{Action, tcflow};
 
 use crate::common::{self, Appinfo, DEADLINE, Lines, SIGTERM, Start, listening_address};
 
-/// Starts the program, told to say as much as it can; it says where it listens on `stderr`, of which
-/// `reader` is the other end. Nobody reads on.
+/// Starts the program, which prints as much as it can. Its start line comes on `stderr`, of which
+/// `reader` is the other end; nobody reads on.
 fn start(stdout: impl Into<Stdio>, stderr: impl Into<Stdio>, reader: impl Read) -> Appinfo {
     let mut command = Start::new().args("--access-log --drain 1").to(stdout, stderr);
     let child = command.spawn().expect("the program starts");
@@ -23,18 +23,18 @@ fn start(stdout: impl Into<Stdio>, stderr: impl Into<Stdio>, reader: impl Read) 
     Appinfo { child, address, stdout, stderr }
 }
 
-/// Fills a pipe, by a description of its own, so that the program's writes would still wait.
+/// Fills a pipe by an open file description of its own, so that the program's writes still block.
 fn fill(pipe: &PipeWriter) {
     let path = format!("/proc/self/fd/{}", pipe.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::NONBLOCK;
     let mut pipe = File::from(rustix::fs::open(path, flags, Mode::empty()).expect("it opens"));
-    // A byte at last: one that has room for a few more is not full.
+    // Single bytes at the end, since one that has room for a few is not full.
     for piece in [&[b'x'; 4096][..], b"x"] {
         while pipe.write_all(piece).is_ok() {}
     }
 }
 
-/// Everybody is answered, and SIGTERM ends it in time.
+/// Every request gets a response, and SIGTERM ends the program in time.
 fn serves_and_stops(mut appinfo: Appinfo) {
     for (target, status) in
         [("/v1/appinfo", 200), ("/healthz", 200), ("/nowhere", 404)].into_iter().cycle().take(500)
@@ -49,7 +49,7 @@ fn serves_and_stops(mut appinfo: Appinfo) {
 }
 
 #[test]
-fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
+fn a_full_pipe_loses_lines_and_no_response() {
     let full = [(true, false), (false, true), (true, true)];
     common::each(3, full, |(stdout_is_full, stderr_is_full)| {
         let (_out_reader, out) = io::pipe().expect("a pipe");
@@ -66,7 +66,7 @@ fn a_full_pipe_loses_lines_and_nobody_loses_an_answer() {
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_nothing() {
+fn a_closed_pipe_ends_nothing() {
     let (out_reader, out) = io::pipe().expect("a pipe");
     let (err_reader, err) = io::pipe().expect("a pipe");
     let appinfo = start(out, err, err_reader);
@@ -74,14 +74,19 @@ fn a_reader_that_has_gone_ends_nothing() {
     serves_and_stops(appinfo);
 }
 
+/// A pseudoterminal: what its user reads and types, and what programs have.
+pub fn terminal() -> (OwnedFd, OwnedFd) {
+    let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&user).and_then(|()| unlockpt(&user)).expect("it can be used");
+    let name = ptsname(&user, Vec::new()).expect("it has a name");
+    let flags = OFlags::RDWR | OFlags::NOCTTY;
+    let programs = rustix::fs::open(&name, flags, Mode::empty()).expect("it opens");
+    (user, programs)
+}
+
 #[test]
 fn a_terminal_that_is_stopped_stops_nothing() {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).expect("it can be had");
-    unlockpt(&master).expect("it can be used");
-    let name = ptsname(&master, Vec::new()).expect("it has a name");
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let terminal: OwnedFd = rustix::fs::open(&name, flags, Mode::empty()).expect("it opens");
+    let (master, terminal) = terminal();
     let duplicate = |end: &OwnedFd| end.try_clone().expect("a duplicate");
     let reader = File::from(duplicate(&master));
     let appinfo = start(duplicate(&terminal), duplicate(&terminal), reader);

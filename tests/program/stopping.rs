@@ -1,4 +1,4 @@
-//! How the program ends. (As PID 1, in a container, the tests of the image end it.)
+//! How the program ends. (The tests of the image end it as PID 1 in a container.)
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_answer, send,
+    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_response, send,
     until,
 };
 
@@ -31,7 +31,7 @@ fn sigterm_ends_readiness_and_drains_for_five_seconds() {
 }
 
 #[test]
-fn sigint_answers_what_was_received_and_stops() {
+fn sigint_stops_after_responding_to_what_was_received() {
     for _ in 0..10 {
         let mut appinfo = Start::new().args("--drain 3600").spawn();
         let half = b"GET /v1/appinfo HTTP/1.1\r\n";
@@ -45,7 +45,7 @@ fn sigint_answers_what_was_received_and_stops() {
         thread::scope(|scope| {
             for mut stream in streams {
                 scope.spawn(move || {
-                    assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+                    assert_eq!(read_response(&mut stream, false).expect("a response").status, 200);
                 });
             }
         });
@@ -64,30 +64,31 @@ fn a_held_connection_does_not_delay_the_end() {
     assert!(exchange(appinfo.address, b"GET / HTTP/1.1\r\n\r\n").is_err());
 }
 
-/// Until the end, and beyond: a client is answered, or its connection is refused.
+/// Until the very end a client gets a response, or its connection is refused.
 #[test]
 fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
     let drain = Duration::from_secs(1);
     each(4, 0..12, |_| {
         let mut appinfo = Start::new().args("--drain 1").spawn();
-        let (address, answered, told) = (appinfo.address, AtomicU32::new(0), OnceLock::new());
+        let (address, responses) = (appinfo.address, AtomicU32::new(0));
+        let stopped = OnceLock::<Instant>::new();
         thread::scope(|scope| {
             for _ in 0..16 {
                 scope.spawn(|| {
-                    // A refused connection, or none that comes about, is what a Service spares
-                    // its clients; one that has come about is to be answered.
+                    // A Service spares its clients refused connections. On one that has been
+                    // established each request must get a response.
                     while let Ok(mut stream) = TcpStream::connect(address) {
                         stream.write_all(REQUEST).expect("it is read");
-                        let answer = read_answer(&mut stream, false);
-                        assert_eq!(answer.expect("an answer").status, 200);
-                        answered.fetch_add(1, Ordering::Relaxed);
+                        let response = read_response(&mut stream, false);
+                        assert_eq!(response.expect("a response").status, 200);
+                        responses.fetch_add(1, Ordering::Relaxed);
                     }
-                    let told: &Instant = told.get().expect("none is refused before it is told");
-                    assert!(told.elapsed() >= drain, "refused after {:?}", told.elapsed());
+                    let took = stopped.get().expect("none is refused before the stop").elapsed();
+                    assert!(took >= drain, "refused after {took:?}");
                 });
             }
-            until("all ask", || answered.load(Ordering::Relaxed) > 100);
-            told.set(Instant::now()).expect("it is told once");
+            until("all send requests", || responses.load(Ordering::Relaxed) > 100);
+            stopped.set(Instant::now()).expect("it is stopped once");
             appinfo.signal(SIGTERM);
         });
         assert_eq!(appinfo.wait().code(), Some(0));
@@ -95,7 +96,7 @@ fn sixteen_busy_clients_lose_nothing_over_twelve_stops() {
 }
 
 #[test]
-fn a_request_just_after_the_drain_is_answered() {
+fn a_request_just_after_the_drain_gets_its_response() {
     let mut appinfo = Start::new().args("--drain 1").spawn();
     appinfo.signal(SIGTERM);
     let end = Instant::now() + Duration::from_secs(1);
@@ -108,7 +109,7 @@ fn a_request_just_after_the_drain_is_answered() {
         stream.write_all(REQUEST).unwrap();
     }
     for mut stream in streams {
-        assert_eq!(read_answer(&mut stream, false).expect("an answer").status, 200);
+        assert_eq!(read_response(&mut stream, false).expect("a response").status, 200);
     }
     assert_eq!(appinfo.wait().code(), Some(0));
 }
@@ -124,6 +125,6 @@ fn a_body_that_is_being_sent_at_the_end_does_no_harm() {
         thread::sleep(Duration::from_millis(50));
         stream.write_all(&[b'x'; 250]).expect("it is read");
     }
-    assert_eq!(read_answer(&mut stream, false).expect("it is answered").status, 405);
+    assert_eq!(read_response(&mut stream, false).expect("a response").status, 405);
     assert_eq!(appinfo.wait().code(), Some(0));
 }

@@ -10,14 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
-use rustix::fs::{Mode, OFlags};
 use rustix::process::getuid;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::common::{
     self, Appinfo, DEADLINE, DownwardApi, Lines, REQUEST, SIGINT, SIGKILL, SIGTERM, Start, connect,
     eventually, have, listening_address, run, send, signal, try_get, until,
 };
+use crate::outputs::terminal;
 
 /// Kills the server with this signal, and waits for the next one to serve.
 fn crash(appinfo: &Appinfo, number: i32) {
@@ -33,7 +32,7 @@ fn lives(pid: i32) -> bool {
     Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state != 'Z')
 }
 
-/// It is told the same, says so once a minute, and counts.
+/// The supervisor says so once a minute, and counts.
 #[test]
 fn a_server_that_crashes_is_restarted_as_it_was() {
     let labels = DownwardApi::with("app=\"a\"");
@@ -45,8 +44,8 @@ fn a_server_that_crashes_is_restarted_as_it_was() {
     let supervisor = appinfo.pid();
     for restarts in 1..=10 {
         crash(&appinfo, [SIGKILL, 6, 4][restarts as usize % 3]);
-        let answer = appinfo.get("/v1/appinfo");
-        assert_eq!((answer.status, answer.header("appinfo-pod")), (500, Some("appinfo-0")));
+        let response = appinfo.get("/v1/appinfo");
+        assert_eq!((response.status, response.header("appinfo-pod")), (500, Some("appinfo-0")));
         assert_eq!(appinfo.restarts(), restarts);
     }
     assert!(appinfo.is_alive() && lives(supervisor));
@@ -60,7 +59,7 @@ fn a_server_that_crashes_is_restarted_as_it_was() {
     assert!(now - started < 60.0, "it is the server's");
 }
 
-/// Those in the queue of the listening socket wait; those that are being answered are lost.
+/// Connections in the listening socket's queue wait for the next server; requests in progress are lost.
 #[test]
 fn a_crash_loses_hardly_a_request() {
     let appinfo = Start::new().spawn();
@@ -83,7 +82,7 @@ fn a_crash_loses_hardly_a_request() {
     assert!(lost <= crashes, "{lost} lost over {crashes} crashes");
 }
 
-/// SIGTERM so long before and after the server is killed: it drains, and ends well in time.
+/// SIGTERM shortly before or after the server is killed: the program drains, and ends in time.
 #[test]
 fn a_stop_survives_a_crash() {
     let pauses = (0..12).map(|pause| Duration::from_micros(pause * 2_000));
@@ -158,11 +157,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     if !have(&["setsid"]) {
         return;
     }
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&terminal).and_then(|()| unlockpt(&terminal)).expect("it can be used");
-    let name = ptsname(&terminal, Vec::new()).expect("it has a name");
-    let flags = OFlags::RDWR | OFlags::NOCTTY;
-    let end: OwnedFd = rustix::fs::open(&name, flags, Mode::empty()).expect("it opens");
+    let (terminal, end) = terminal();
     // A background process that writes is suspended there, unless it blocks SIGTTOU.
     run(Command::new("stty").arg("tostop").stdin(end.try_clone().expect("a duplicate")));
     let duplicate = || Stdio::from(end.try_clone().expect("a duplicate"));
@@ -178,7 +173,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     until("it has received the request", || try_get(address, "/healthz").is_ok());
     rustix::io::write(&terminal, b"\x03").expect("Ctrl+C is pressed");
     // A second signal would have ended it at once.
-    assert_eq!(common::read_answer(&mut waiting, false).expect("a response").status, 200);
+    assert_eq!(common::read_response(&mut waiting, false).expect("a response").status, 200);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
     assert_eq!(status.code(), Some(0));
 }
@@ -256,7 +251,7 @@ fn without_a_second_process_it_serves_in_one() {
     assert!(start.elapsed() >= Duration::from_secs(1));
 }
 
-/// Not even where the kernel would start a program to collect it, which ignores the limit on core files.
+/// Not even where the kernel starts a program to collect it, which ignores the limit on core files.
 #[test]
 fn a_crash_leaves_no_core_dump() {
     let pattern = "/proc/sys/kernel/core_pattern";
@@ -271,13 +266,11 @@ fn a_crash_leaves_no_core_dump() {
     }
     let control = Command::new("sh").args(["-c", "ulimit -c unlimited; kill -ABRT $$"]).status();
     let is_collected = || trace.exists();
-    let collects = control.is_ok() && {
-        let start = Instant::now();
-        while !is_collected() && start.elapsed() < Duration::from_secs(5) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        is_collected()
-    };
+    let end = Instant::now() + Duration::from_secs(5);
+    while control.is_ok() && !is_collected() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let collects = is_collected();
     let _ = fs::remove_file(&trace);
     if collects {
         let appinfo = Start::new().spawn();
@@ -296,7 +289,8 @@ fn a_crash_leaves_no_core_dump() {
     }
 }
 
-/// Nothing else that has the variable in its environment takes its standard input for a listening socket.
+/// A process with the variable in its environment, but another parent, does not take its standard input for
+/// the listening socket.
 #[test]
 fn a_strangers_socket_is_left_alone() {
     let stranger = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -326,7 +320,7 @@ fn a_second_signal_ends_both_processes_at_once() {
     }
 }
 
-/// One who has a pipe to it, and no terminal, sees every line of both processes.
+/// Also if that is a pipe.
 #[test]
 fn both_processes_write_to_the_same_outputs() {
     let (reader, writer) = std::io::pipe().expect("a pipe");

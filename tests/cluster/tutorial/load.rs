@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::{self, Answer, DEADLINE};
+use crate::common::{self, DEADLINE, Response};
 
 /// So many answers at least make a rollout's count.
 const ENOUGH: usize = 2000;
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(6);
 
 /// What to look at where requests are lost.
 const HINTS: &str = "\
-    Was a pod there to answer? See the pods, their events and their logs, which follow.\n\
+    Was a pod there to response? See the pods, their events and their logs, which follow.\n\
     A connection that is refused from one port again and again is conntrack's doing: on the node, \
     `conntrack -L -p tcp --sport PORT` shows an entry in state CLOSE whose reply has no pod's \
     address, left by an older connection that the node itself refused. The program never saw it.";
@@ -113,7 +113,7 @@ impl Count {
         }
     }
 
-    /// Sends a request, on the connection that was kept or a new one, and reads its answer; the
+    /// Sends a request, on the connection that was kept or a new one, and reads its response; the
     /// connection comes back if it may be kept. An error says in which stage the request was lost,
     /// and from which port of this machine.
     fn ask(&self, kept: Option<TcpStream>, how: &str) -> Result<Option<TcpStream>, String> {
@@ -123,7 +123,7 @@ impl Count {
         let new = || Socket::new(Domain::for_address(self.address), Type::STREAM, None);
         let mut stream = kept.unwrap_or_else(|| new().expect("a descriptor is left").into());
         let mut stage = "connect";
-        let mut attempt = || -> io::Result<Answer> {
+        let mut attempt = || -> io::Result<Response> {
             if is_new {
                 SockRef::from(&stream).connect_timeout(&self.address.into(), DEADLINE)?;
                 stream.set_read_timeout(Some(DEADLINE))?;
@@ -132,16 +132,16 @@ impl Count {
             stage = "send";
             stream.write_all(request.as_bytes())?;
             stage = "receive";
-            common::read_answer(&mut stream, false)
+            common::read_response(&mut stream, false)
         };
         let why = match attempt() {
-            // The broken canary's error is an answer: the tutorial expects it.
-            Ok(answer)
-                if answer.status == 200 || answer.text().contains("something went wrong") =>
+            // The broken canary's error is a response: the tutorial expects it.
+            Ok(response)
+                if response.status == 200 || response.text().contains("something went wrong") =>
             {
-                return Ok((answer.header("connection") != Some("close")).then_some(stream));
+                return Ok((response.header("connection") != Some("close")).then_some(stream));
             }
-            Ok(answer) => format!("{} {}", answer.status, answer.text()),
+            Ok(response) => format!("{} {}", response.status, response.text()),
             Err(error) => error.to_string(),
         };
         let port = stream.local_addr().map_or(0, |address| address.port());
