@@ -1,24 +1,24 @@
-# `just` alone prints the manual. It needs just 1.27 or newer, bash, and what the recipes call.
+# `just` alone prints the manual. It needs just 1.27 or newer, bash, and the programs that a recipe calls.
 
 set positional-arguments
 
-# What may be given before a recipe's name, as in `just ENGINE=podman images`:
+# Variables that can be set before a recipe's name, as in `just ENGINE=podman images`:
 
 # the variant that `just image` builds
 VARIANT := replace_regex(variants, " .*", "")
-# the images' name without its tag (or in the environment: APPINFO_REPOSITORY)
+# the images' name without its tag (environment: APPINFO_REPOSITORY)
 REPOSITORY := env("APPINFO_REPOSITORY", "localhost/appinfo")
-# docker or podman (or in the environment: ENGINE); empty: docker where its daemon answers, else podman
+# docker or podman (environment: ENGINE); by default docker where its daemon answers, else podman
 ENGINE := env("ENGINE", "")
-# what the image is to run on, amd64 or arm64; this machine's own unless given
+# the image's architecture, amd64 or arm64; by default this machine's
 ARCH := if arch() == "x86_64" { "amd64" } else if arch() == "aarch64" { "arm64" } else { arch() }
 
-# The program's variants, each in an image of its own; the first one's tag is 1.
+# The program's variants, each in an image of its own. The first one gets the tag 1.
 variants := "baseline broken namespace"
 tags := shell("set -- $1; seq -s ' ' $#", variants)
 version := shell("sed -n 's/^version = \"\\(.*\\)\".*/\\1/p' Cargo.toml")
 
-# This program once more, told the same, for a recipe that needs another one midway.
+# Calls another recipe with the same variables.
 just := quote(just_executable()) + " --justfile " + quote(justfile()) + " REPOSITORY=" + quote(REPOSITORY) + " ENGINE=" + quote(ENGINE) + " ARCH=" + quote(ARCH)
 
 [private]
@@ -33,7 +33,7 @@ manual:
 run *arguments:
     cargo run --locked -- "$@"
 
-# Run all tests, or those that cargo is told: `just test --test program`
+# Run all tests, or some: `just test --test program`
 [group("develop")]
 test *arguments:
     cargo test --locked "$@"
@@ -52,27 +52,19 @@ bench *arguments:
 # Remove target/, the images, and what was fetched to compile in a container
 [group("develop")]
 clean:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     rm -rf target
-    # Without an engine there is nothing else.
-    engine=$({{ just }} engine 2>/dev/null) || exit 0
+    engine=$({{ just }} engine 2>/dev/null) || exit 0 # without an engine there is nothing else
     for tag in {{ tags }}; do
         image={{ quote(REPOSITORY) }}:$tag
-        if "$engine" image inspect "$image" >/dev/null 2>&1; then
-            "$engine" image rm "$image"
-        fi
+        ! "$engine" image inspect "$image" >/dev/null 2>&1 || "$engine" image rm "$image"
     done
-    for volume in $("$engine" volume ls --quiet --filter name=appinfo-rust-); do
-        "$engine" volume rm "$volume"
-    done
+    "$engine" volume ls --quiet --filter name=appinfo-rust- | xargs -r "$engine" volume rm
 
-# Build the static binary and lay it out as the image holds it, in target/image
-[group("image")]
-[no-exit-message]
+# Build the static binary and lay it out as in the image, in target/image
+[group("image"), no-exit-message]
 build:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     arch={{ quote(ARCH) }}
     case $arch in
         amd64) target=x86_64-unknown-linux-musl ;;
@@ -80,7 +72,7 @@ build:
         *) echo "just build: ARCH is \"$arch\", but it can be amd64 or arm64 only." >&2; exit 1 ;;
     esac
     compile() {
-        # No path of this machine in the binary: it is the same whoever builds it, and 0.5 kB smaller.
+        # No path of this machine in the binary: it is the same everywhere, and smaller.
         local crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
         cargo build --release --locked --target "$1" --target-dir "$2" \
             --config "target.$1.rustflags=['--remap-path-prefix=$crates=']"
@@ -97,8 +89,8 @@ build:
         image=docker.io/library/rust:$version-slim
         echo "just build: there is no cargo here, so $engine compiles, in $image" >&2
         mkdir -p "${binary%/*}"
-        # Through pipes, not a mounted folder: it works whoever the engine runs as, and wherever.
-        # The volume keeps what rustup, which heeds rust-toolchain.toml, and cargo fetch and make.
+        # Through pipes instead of a mounted folder: so it works with remote engines and any user ID.
+        # The volume keeps what rustup and cargo fetch and compile.
         tar -c --exclude ./target --exclude ./.git . |
             "$engine" run --rm --interactive --volume "appinfo-rust-$version:/usr/local" "$image" \
                 bash -ec "$(declare -f compile)"'
@@ -111,19 +103,16 @@ build:
     rm -rf "$root"
     mkdir -p "$root/etc"
     cp "$binary" "$root/appinfo"
-    # The volume with the labels is mounted at /etc/podinfo: at /etc it would hide what the
-    # runtime has to put there, and as a single file (subPath) it would never change.
+    # The labels' volume is mounted at /etc/podinfo: manifests/appinfo.yaml says why.
     ln -s podinfo/labels "$root/etc/labels"
-    # A layer holds modes and times as well: fixed ones, so that the same binary gives the same layer.
+    # A layer contains modes and times too: fixed ones, so that the same binary gives the same layer.
     chmod 755 "$root" "$root/etc" "$root/appinfo"
     TZ=UTC touch -h -t 197001010000.00 "$root/appinfo" "$root/etc/labels" "$root/etc" "$root"
 
 # Build one image: `just image`, `just image broken`, `just image VARIANT=namespace`
-[group("image")]
-[no-exit-message]
+[group("image"), no-exit-message]
 image variant=VARIANT:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     variant=${1#VARIANT=}
     arch={{ quote(ARCH) }}
     tag=$({{ just }} tag "$variant")
@@ -134,7 +123,7 @@ image variant=VARIANT:
         # Without attestations an image is one manifest, which every cluster can load. The date
         # goes into the image's configuration (BuildKit only).
         docker) build=(env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 docker build) ;;
-        # Else podman 4 takes a step from its cache though a build argument in it has changed.
+        # With layers, podman 4 takes a step from its cache although its build argument has changed.
         podman) build=(podman build --layers=false --timestamp 0) ;;
     esac
     built=nothing
@@ -142,7 +131,7 @@ image variant=VARIANT:
         --platform "linux/$arch" --build-arg "TARGETARCH=$arch" >/dev/null; then
         built=$("$engine" image inspect --format '{{{{ .Architecture }} {{{{ .Config.Env }}' "$image")
     fi
-    # Trust no cache and no builder: docker's legacy one may ignore the platform without a word.
+    # Check the result: docker's legacy builder may ignore the platform without an error.
     case $built in
         "$arch ["*"APPINFO_VARIANT=$variant"[\ \]]*) ;;
         *)
@@ -154,72 +143,65 @@ image variant=VARIANT:
     echo "$image is $variant for linux/$arch, in $engine"
 
 # Build the images of all variants, with the tags 1, 2 and so on
-[group("image")]
-[no-exit-message]
+[group("image"), no-exit-message]
 images:
     @for variant in {{ variants }}; do {{ just }} image "$variant" || exit; done
 
 # Build the images for amd64 and arm64 and push them as REGISTRY/appinfo:1 and so on
-[group("image")]
-[no-exit-message]
+[group("image"), no-exit-message]
 push registry:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     registry=${1%/}
-    case {{ quote(ENGINE) }} in
-        docker | podman) engine={{ quote(ENGINE) }} ;;
-        *) if podman info >/dev/null 2>&1; then engine=podman; else engine=docker; fi ;;
-    esac
-    if [ "$engine" = docker ] && ! { docker ps -q && docker buildx version; } >/dev/null 2>&1; then
+    engine={{ quote(ENGINE) }}
+    if [ -z "$engine" ] && podman info >/dev/null 2>&1; then engine=podman; fi
+    if [ "$engine" != podman ] && ! { docker ps -q && docker buildx version; } >/dev/null 2>&1; then
         echo "just push: images for two architectures need podman, or docker with buildx and its" \
             "daemon running, and neither answers." >&2
         exit 1
     fi
-    tls_verify=$({{ just }} tls-verify "$registry")
-    # On the index; the images in it have them as labels. podman can do so from its version 5 on.
+    # For the index; the images in it have the same as labels.
     annotations=()
-    if [ "$engine" = docker ]; then
-        {{ just }} ARCH=amd64 build
-        {{ just }} ARCH=arm64 build
-        while IFS= read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
-    else
+    annotate() { while IFS= read -r line; do annotations+=(--annotation "$1$line"); done < <({{ just }} metadata); }
+    if [ "$engine" = podman ]; then
         trap {{ quote(just + " forget-indexes") }} EXIT
-        if podman manifest annotate --help | grep -q -e ' --index '; then
-            while IFS= read -r line; do annotations+=(--annotation "$line"); done < <({{ just }} metadata)
-        fi
+        # podman can do so from its version 5 on.
+        if podman manifest annotate --help | grep -q -e ' --index '; then annotate ""; fi
+    else
+        for arch in amd64 arm64; do {{ just }} ARCH=$arch build; done
+        annotate index:
     fi
     for variant in {{ variants }}; do
         tag=$({{ just }} tag "$variant")
         image=$registry/appinfo:$tag
-        if [ "$engine" = docker ]; then
-            {{ just }} from-containerfile "$variant" \
-                env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 \
-                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
-        else
+        if [ "$engine" = podman ]; then
             {{ just }} index "$variant"
             list=localhost/appinfo-all:$tag
             [ ${#annotations[@]} = 0 ] || podman manifest annotate --index "${annotations[@]}" "$list" >/dev/null
-            podman manifest push --all --tls-verify="$tls_verify" "$list" "docker://$image"
+            podman manifest push --all --tls-verify="$({{ just }} tls-verify "$registry")" "$list" "docker://$image"
+        else
+            {{ just }} from-containerfile "$variant" \
+                env BUILDX_NO_DEFAULT_ATTESTATIONS=1 SOURCE_DATE_EPOCH=0 \
+                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
         fi
         echo "$image is $variant for linux/amd64 and linux/arm64"
     done
     echo
-    echo "To point the manifests there (the files as they were stay beside them, as *.old):"
+    echo "To point the manifests there (the old files stay as *.old):"
     echo
     echo "sed -i.old 's|image: .*/appinfo:|image: $registry/appinfo:|' manifests/*.yaml manifests/canary/*.yaml"
 
 # Build the images and load them into the cluster of kubectl's current context, or of CONTEXT
-[group("cluster")]
-[no-exit-message]
+[group("cluster"), no-exit-message]
 load context="":
-    #!/usr/bin/env bash
-    set -euo pipefail
-    context=$1
-    if [ -z "$context" ] && ! context=$(kubectl config current-context); then
+    #!/usr/bin/env -S bash -euo pipefail
+    context=${1:-$(kubectl config current-context || true)}
+    if [ -z "$context" ]; then
         echo "just load: kubectl has no current context: name one (just load CONTEXT)." >&2
         exit 1
     fi
     engine=$({{ just }} engine)
+    # An archive, because the loaders find docker's images by name, but not podman's.
+    archive=target/images.tar
     case $engine in
         docker) save=(docker save --output) ;;
         # Without that flag podman takes the second and the third name for more tags of the first.
@@ -227,24 +209,23 @@ load context="":
     esac
     images=()
     for tag in {{ tags }}; do images+=({{ quote(REPOSITORY) }}:"$tag"); done
-    # An archive, because these programs find docker's images by name, but not podman's.
-    archive=target/images.tar
+    load=() by_hand=
     read -r kind name <<<"$({{ just }} cluster "$context")"
     case $kind in
         kind) load=(kind load image-archive "$archive" --name "$name") ;;
         k3d) load=(k3d image import "$archive" --cluster "$name") ;;
         minikube) load=(minikube --profile "$name" image load "$archive") ;;
-        docker) load=() ;;
-        # It has docker's images if both keep them in containerd. https://docs.docker.com/desktop/features/containerd/
+        # Its nodes use docker's images. (Rancher Desktop: with dockerd (moby) as its engine; Colima: by default.)
+        docker) ;;
+        # So do these if both keep them in containerd. https://docs.docker.com/desktop/features/containerd/
         desktop-kind)
-            load=()
             if ! docker info --format '{{{{ .DriverStatus }}' 2>/dev/null | grep -q containerd; then
-                on_nodes="for node in \$(kubectl --context $context get nodes --output jsonpath='{.items[*].metadata.name}');"
-                on_nodes+=" do docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
+                by_hand="for node in \$(kubectl --context $context get nodes --output jsonpath='{.items[*].metadata.name}');"
+                by_hand+=" do docker exec --interactive \$node ctr --namespace k8s.io images import - <appinfo.tar; done"
             fi
             ;;
-        k3s) on_nodes="sudo k3s ctr images import appinfo.tar # on every node" ;;
-        microk8s) on_nodes="microk8s ctr image import appinfo.tar # on every node" ;;
+        k3s) by_hand="sudo k3s ctr images import appinfo.tar # on every node" ;;
+        microk8s) by_hand="microk8s ctr image import appinfo.tar # on every node" ;;
         *)
             echo "just load: knows how to load images into kind, minikube, k3d, Docker Desktop, OrbStack," \
                 "Rancher Desktop and Colima, but \"$context\" is none of them: push the images to a registry" \
@@ -252,109 +233,84 @@ load context="":
             exit 1
             ;;
     esac
-    if [ -n "${on_nodes-}" ]; then
+    if [ -n "$by_hand" ]; then
         echo "just load: cannot load images into \"$context\" from here. Once \`just images\` has built them," \
             "two lines do it:" >&2
-        printf '%s\n' "${save[*]} appinfo.tar ${images[*]}" "$on_nodes" >&2
+        printf '%s\n' "${save[*]} appinfo.tar ${images[*]}" "$by_hand" >&2
         exit 1
-    fi
-    if [ ${#load[@]} = 0 ]; then
-        # Its nodes run containers with the docker that `docker` talks to. (Rancher Desktop's do with
-        # dockerd (moby) as its container engine, Colima's with its default runtime.)
-        if [ "$engine" != docker ]; then
-            echo "just load: the cluster of \"$context\" takes its images from docker, but the" \
-                "engine here is $engine: start docker, or leave ENGINE out. (Is it containerd" \
-                "there? Then choose docker, or dockerd, in its settings.)" >&2
-            exit 1
-        fi
+    elif [ ${#load[@]} -gt 0 ]; then
+        {{ just }} need load "${load[0]}"
+        {{ just }} images
+        rm -f "$archive"
+        "${save[@]}" "$archive" "${images[@]}"
+        "${load[@]}"
+        rm -f "$archive"
+        echo "Loaded ${images[*]} into the cluster of \"$context\"."
+    elif [ "$engine" = docker ]; then
         {{ just }} images
         echo "The cluster of \"$context\" takes its images from docker: nothing to load."
-        exit
-    fi
-    if ! command -v "${load[0]}" >/dev/null; then
-        echo "just load: the cluster of \"$context\" is one of ${load[0]}, which is not installed here." >&2
+    else
+        echo "just load: the cluster of \"$context\" takes its images from docker, but the engine here is $engine:" \
+            "start docker, or leave ENGINE out. (If that desktop runs containerd, choose docker or dockerd there.)" >&2
         exit 1
     fi
-    {{ just }} images
-    rm -f "$archive"
-    "${save[@]}" "$archive" "${images[@]}"
-    "${load[@]}"
-    rm -f "$archive"
-    echo "Loaded ${images[*]} into the cluster of \"$context\"."
 
 # Run the tutorial on the cluster of CONTEXT, in a namespace of its own
-[group("cluster")]
-[no-exit-message]
-e2e context:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    if ! command -v cargo >/dev/null; then
-        echo "just e2e: the test that plays the tutorial needs cargo (https://rustup.rs)." >&2
-        exit 1
-    fi
+[group("cluster"), no-exit-message]
+e2e context: (need "e2e" "cargo")
+    #!/usr/bin/env -S bash -euo pipefail
     case $({{ just }} cluster "$1") in
         kind\ * | k3d\ * | minikube\ * | docker) {{ just }} load "$1" ;;
-        *) echo "just e2e: trusting that the nodes of \"$1\" have the images already." ;;
+        *) echo "just e2e: assuming that the nodes of \"$1\" have the images already." ;;
     esac
     APPINFO_KUBE_CONTEXT=$1 cargo test --locked --test cluster -- --nocapture \
         the_tutorial_runs_on_the_cluster_that_is_named
 
-# Build what a release carries, into target/dist: `just dist`, `just dist registry.example.com/owner`
-[group("release")]
-[no-exit-message]
-dist registry=parent_directory(REPOSITORY):
-    #!/usr/bin/env bash
-    set -euo pipefail
+# Build the files of a release, in target/dist: `just dist`, `just dist registry.example.com/owner`
+[group("release"), no-exit-message]
+dist registry=parent_directory(REPOSITORY): (need "dist" "cargo")
+    #!/usr/bin/env -S bash -euo pipefail
     umask 022
     registry=${1%/}
     tar=$(command -v gtar || command -v tar)
-    if ! command -v cargo >/dev/null; then
-        echo "just dist: the list of crates needs cargo, and there is none (https://rustup.rs)." >&2
-        exit 1
-    fi
     if ! "$tar" --version | grep -q GNU; then
         echo "just dist: reproducible archives need GNU tar, and $tar is another one (macOS: brew install gnu-tar)." >&2
         exit 1
     fi
-    # The commit's time, whenever this runs. https://reproducible-builds.org/docs/source-date-epoch/
+    # The commit's time instead of now. https://reproducible-builds.org/docs/source-date-epoch/
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
     export SOURCE_DATE_EPOCH LC_ALL=C
     dist=target/dist
     rm -rf "$dist"
-    mkdir -p "$dist"
-
+    mkdir -p "$dist"/manifests/{canary,monitoring}
     pack() {
         "$tar" --create --directory "$dist" --format ustar --sort name --mtime "@$SOURCE_DATE_EPOCH" \
             --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$1" | gzip -9 -n >"$dist/$1.tar.gz"
         rm -r "${dist:?}/$1"
     }
 
-    for arch in amd64 arm64; do
+    for names in amd64:x86_64 arm64:aarch64; do
+        arch=${names%:*}
         {{ just }} ARCH=$arch build
-        case $arch in
-            amd64) name=appinfo-{{ version }}-x86_64-unknown-linux-musl ;;
-            arm64) name=appinfo-{{ version }}-aarch64-unknown-linux-musl ;;
-        esac
+        name=appinfo-{{ version }}-${names#*:}-unknown-linux-musl
         mkdir "$dist/$name"
         cp target/image/$arch/appinfo LICENSE README.md "$dist/$name"
         pack "$name"
     done
 
     # The manifests as the tutorial uses them, and each of its folders as one file.
-    mkdir -p "$dist"/manifests/{canary,monitoring}
     for file in manifests/*.yaml manifests/*/*.yaml; do
         sed "s|image: .*/appinfo:|image: $registry/appinfo:|" "$file" >"$dist/$file"
     done
     join() { for file; do echo ---; cat "$file"; done; }
     join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
     join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
-    # Grafana imports the dashboard alone by hand, without the ConfigMap around it.
-    dashboard=$dist/grafana-dashboard.json
-    awk 'FNR == 1 {on = 0} on && sub(/^    /, ""); /^  .*\.json: \|$/ {on = 1}' manifests/monitoring/*.yaml >"$dashboard"
-    [ -s "$dashboard" ] || rm "$dashboard"
     for canary in broken fixed; do
         cp "$dist/manifests/canary/$canary.yaml" "$dist/canary-$canary.yaml"
     done
+    # The dashboard without the ConfigMap around it, as Grafana imports it by hand.
+    awk 'FNR == 1 {on = 0} on && sub(/^    /, ""); /^  .*\.json: \|$/ {on = 1}' \
+        manifests/monitoring/*.yaml >"$dist/grafana-dashboard.json"
     pack manifests
 
     cyclonedx=0.5.9
@@ -362,8 +318,8 @@ dist registry=parent_directory(REPOSITORY):
         CARGO_PROFILE_DEV_DEBUG=false cargo install --quiet --debug --locked --root target/tools "cargo-cyclonedx@$cyclonedx"
         PATH=$PWD/target/tools/bin:$PATH
     fi
-    # The crates in the binary, the same for both targets. cargo-cyclonedx writes beside Cargo.toml, and
-    # tells where that is.
+    # The crates in the binary, the same for both targets. cargo-cyclonedx writes the file beside
+    # Cargo.toml, and puts that path into it.
     sbom=appinfo.cdx
     cargo-cyclonedx cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-musl \
         --override-filename "$sbom"
@@ -375,19 +331,11 @@ dist registry=parent_directory(REPOSITORY):
     (cd "$dist" && files=(*) && $sums "${files[@]}" >SHA256SUMS)
     ls -l "$dist"
 
-# Push a release's images as REGISTRY/appinfo:VERSION-baseline and so on, for good, and as appinfo:1 and so on
-[group("release")]
-[no-exit-message]
-release registry:
-    #!/usr/bin/env bash
-    set -euo pipefail
+# Push a release's images as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
+[group("release"), no-exit-message]
+release registry: (need "release" "podman" "skopeo")
+    #!/usr/bin/env -S bash -euo pipefail
     registry=${1%/}
-    for program in podman skopeo; do
-        if ! command -v "$program" >/dev/null; then
-            echo "just release: needs podman and skopeo, and there is no $program." >&2
-            exit 1
-        fi
-    done
     tls_verify=$({{ just }} tls-verify "$registry")
     indexes=target/indexes
     rm -rf "$indexes"
@@ -396,13 +344,13 @@ release registry:
     annotations=$({{ just }} metadata | sed 's/\([^=]*\)=\(.*\)/"\1":"\2"/' | paste -s -d , -)
     digest() { sha256sum "$@" | cut -d ' ' -f 1; }
     digests=()
-    # What can be refused is refused before anything is pushed.
+    # All checks come before the first push.
     for variant in {{ variants }}; do
         {{ just }} index "$variant"
         index=$indexes/$variant
         podman manifest push --quiet --all --format oci "localhost/appinfo-all:$({{ just }} tag "$variant")" "dir:$index.plain"
-        # Compressed here already, and annotated here, as podman does only from its version 5 on: what
-        # is pushed then has the digest that is known before.
+        # Compressed and annotated here (podman annotates only from its version 5 on), so that the
+        # digest is known before the push.
         skopeo copy --quiet --all --dest-compress "dir:$index.plain" "dir:$index"
         { printf '{"annotations":{%s},' "$annotations"; tail -c +2 "$index/manifest.json"; } >"$index/annotated"
         mv "$index/annotated" "$index/manifest.json"
@@ -421,15 +369,13 @@ release registry:
             echo "$registry/appinfo:$tag is $variant for linux/amd64 and linux/arm64"
         done
     done
-    # For what signs them.
+    # For the attestations.
     (IFS=,; echo "{${digests[*]}}") >"$indexes/digests.json"
 
-# Print a release's notes, the CHANGELOG's section, if the tag is the version's: `just notes v1.2.3`
-[group("release")]
-[no-exit-message]
+# Print the CHANGELOG's section about a release, if the tag is the version's: `just notes v1.2.3`
+[group("release"), no-exit-message]
 notes tag:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     if [ "$1" != "v{{ version }}" ]; then
         echo "just notes: the tag is \"$1\", but the version in Cargo.toml asks for \"v{{ version }}\"." >&2
         exit 1
@@ -441,15 +387,20 @@ notes tag:
     fi
     sed '/./,$!d' <<<"$notes"
 
-# What the cluster of a context is, and its name: what its nodes say, else what the context's name does.
+# Fails unless these programs, which a recipe needs, are installed.
+[private, no-exit-message]
+need recipe *programs:
+    @shift; for it; do command -v "$it" >/dev/null || \
+        { echo "just {{ recipe }}: needs $it, which is not installed here." >&2; exit 1; }; done
+
+# Prints which cluster a context belongs to, and its name. The nodes know best; else the context's name tells.
 [private]
 cluster context:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     provider='{.items[0].spec.providerID}'
     minikube='minikube={.items[0].metadata.labels.minikube\.k8s\.io/name}'
     microk8s='microk8s={.items[0].metadata.labels.microk8s\.io/cluster}'
-    # Nothing where one may not read nodes.
+    # Empty where one may not read nodes.
     node=$(kubectl get nodes --context "$1" --request-timeout 5s \
         --output "jsonpath=$provider $minikube $microk8s" 2>/dev/null || true)
     case "$1 $node" in
@@ -466,16 +417,14 @@ cluster context:
         *) echo unknown ;;
     esac
 
-# The container engine that the recipes use.
-[no-exit-message]
-[private]
+# Prints the container engine that the recipes use.
+[private, no-exit-message]
 engine:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     case {{ quote(ENGINE) }} in
         docker | podman) echo {{ quote(ENGINE) }} ;;
         "")
-            # Some systems have podman answer to docker's name.
+            # On some systems the command docker is podman.
             if docker ps -q >/dev/null 2>&1 && ! docker --version | grep -qi podman; then
                 echo docker
             elif podman info >/dev/null 2>&1; then
@@ -489,9 +438,8 @@ engine:
         *) echo "just: ENGINE is \""{{ quote(ENGINE) }}"\", but it can be docker or podman only." >&2; exit 1 ;;
     esac
 
-# The image tag of a variant: its place among them.
-[no-exit-message]
-[private]
+# Prints the image tag of a variant: its place in the list.
+[private, no-exit-message]
 tag variant:
     #!/usr/bin/env bash
     tag=0
@@ -504,11 +452,9 @@ tag variant:
     exit 1
 
 # Makes a variant's index with podman: localhost/appinfo-all, the images for both architectures in one.
-[no-exit-message]
-[private]
+[private, no-exit-message]
 index variant:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     tag=$({{ just }} tag "$1")
     list=localhost/appinfo-all:$tag
     podman manifest rm "$list" >/dev/null 2>&1 || true
@@ -528,29 +474,24 @@ forget-indexes:
         podman image rm "localhost/appinfo-amd64:$tag" "localhost/appinfo-arm64:$tag"
     done >/dev/null 2>&1 || true
 
-# Whether a registry has to speak TLS: all but those on this machine, as docker has it.
+# Prints whether a registry must use TLS: all but those on this machine, as docker has it.
 [private]
 tls-verify registry:
     @case "$1" in localhost | localhost[:/]* | 127.* | "[::1]"*) echo false ;; *) echo true ;; esac
 
-# Runs a build command of docker or podman, with the arguments that every one needs added.
-[no-exit-message]
-[private]
+# Runs a build command of docker or podman with the arguments that all of them need.
+[private, no-exit-message]
 from-containerfile variant *command:
-    #!/usr/bin/env bash
-    set -euo pipefail
-    variant=$1
-    shift
+    #!/usr/bin/env -S bash -euo pipefail
     labels=()
     while IFS= read -r line; do labels+=(--label "$line"); done < <({{ just }} metadata)
-    "$@" "${labels[@]}" --build-arg "VARIANT=$variant" --file Containerfile target/image
+    "${@:2}" "${labels[@]}" --build-arg "VARIANT=$1" --file Containerfile target/image
 
-# What images say of themselves, a line each, for their labels and for the annotations of an index.
+# Prints the images' metadata, a line each, for their labels and for an index's annotations.
 # https://github.com/opencontainers/image-spec/blob/main/annotations.md
 [private]
 metadata:
-    #!/usr/bin/env bash
-    set -euo pipefail
+    #!/usr/bin/env -S bash -euo pipefail
     say() { printf 'org.opencontainers.image.%s=%s\n' "$@"; }
     package() { sed -n "/^$1 = /{s/.* = \"\(.*\)\".*/\1/p;q;}" Cargo.toml; }
     say title "$(package name)"
@@ -558,7 +499,7 @@ metadata:
     say version {{ quote(version) }}
     say licenses "$(package license)"
     say revision "$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)"
-    # The repository's page, as a browser opens it. Never with the name and the password that a remote may have.
+    # The repository's page, as a browser opens it, without the user name and password that a remote may have.
     remote=$(git remote get-url origin 2>/dev/null || true)
     page=$(sed -En -e 's#^(https?://)([^/@]*@)?#\1#p;t' \
         -e 's#^(ssh://)?[^/@]+@([^/:]+)(:[0-9]+/|[:/])(.+)#https://\2/\4#p' <<<"$remote")

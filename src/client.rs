@@ -14,11 +14,8 @@ pub fn reachable(mut listening: SocketAddr) -> SocketAddr {
 }
 
 /// Sends a GET request and returns the status line's beginning, such as `HTTP/1.1 200`. Waits for at
-/// most `timeout` for each of its steps: connecting, and the response.
-///
-/// # Errors
-///
-/// The connection's, or the timeout's.
+/// most `timeout` for the connection, and again for each part of the response.
+/// Fails when the connection does, or the time is over.
 pub fn get(address: SocketAddr, target: &str, timeout: Duration) -> io::Result<[u8; 12]> {
     let mut stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// The program's name and version, as in `appinfo 0.1.0`.
+/// The program's name and version, as in `appinfo 0.2.0`.
 pub const NAME_AND_VERSION: &str = concat!("appinfo ", env!("CARGO_PKG_VERSION"));
 
 /// The longest line, in bytes. A pipe that is ready takes this much at once (`PIPE_BUF` in pipe(7));

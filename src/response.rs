@@ -75,7 +75,7 @@ impl Response {
         self
     }
 
-    /// Adds a header, unless the value is empty or contains what a header must not.
+    /// Adds a header, unless the value is empty or contains anything but visible ASCII.
     pub fn with_safe_header(self, name: &str, value: &str) -> Response {
         if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_graphic()) {
             return self;
@@ -83,8 +83,8 @@ impl Response {
         self.with_header(name, value)
     }
 
-    /// The headers except `Server`'s name and `Date`, for a library that writes those two itself: the
-    /// value of `Server`, and after it the other headers, each behind a line end.
+    /// The headers from the value of `Server` on, without the last line end: `appinfo/1.0\r\nCache-Control:
+    /// no-store\r\n...`, to be sent as the value of `Server` by code that can send no other header.
     pub fn headers_from_server_value(&self) -> &str {
         self.headers["Server: ".len()..].trim_end()
     }

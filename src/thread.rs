@@ -5,10 +5,7 @@ use std::io;
 use std::thread::{Builder, JoinHandle};
 
 /// Starts a thread.
-///
-/// # Errors
-///
-/// The system's, when the process may start no thread.
+/// Fails when the process may start no thread.
 pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
     Builder::new().name(name.to_owned()).spawn(work)
 }

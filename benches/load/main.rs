@@ -49,7 +49,7 @@ const AFTERWARDS: Duration = Duration::from_secs(8);
 /// What the labels file tells, as in a pod of the tutorial.
 const LABELS: &str = "app=\"appinfo\"\npod-template-hash=\"6d4cf56db6\"\nrelease=\"stable\"";
 
-const START: &str = "start to first answer, ms";
+const START: &str = "start to first response, ms";
 const REST_CPU: &str = "CPU time at rest, ms per second";
 const REST_MEMORY: &str = "memory at rest, kB";
 const PEAK_MEMORY: &str = "memory at its peak, kB";

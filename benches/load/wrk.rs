@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// What is told of a load, in the order of [`Report::figures`].
 pub const FIGURES: [&str; 5] = [
-    "CPU time per answer, µs",
-    "answers per second",
+    "CPU time per response, µs",
+    "responses per second",
     "median latency, ms",
     "99th percentile latency, ms",
     ERRORS,

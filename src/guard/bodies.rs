@@ -62,10 +62,6 @@ pub fn drop_unanswered(request: Request) {
 
 /// Sends a response to a request whose body is unread, then reads the body in a thread of its own. If too
 /// much was announced, the rest of the connection is leaked.
-///
-/// # Errors
-///
-/// The connection's.
 pub fn respond_first(request: Request, response: &Response, is_head: bool) -> io::Result<()> {
     // With an upgrade the whole rest of the connection is the body, and the library allocates nothing.
     let is_upgrade = has_header(&request, "Connection", "upgrade");

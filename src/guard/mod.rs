@@ -2,17 +2,17 @@
 //! ready to be handled, responses go through it, and no other module knows why. All of it can be
 //! deleted on the day the library goes.
 //!
-//! Memory, threads and open files are not guarded here: the server process has kernel limits, and the
-//! supervisor restarts it when it exceeds them.
+//! What the table calls a limit is the kernel's, on the server process: the supervisor restarts a server
+//! that exceeds one.
 //!
 //! | what the library does | what a client could do with it | remedy | test in `tests/` |
 //! |---|---|---|---|
 //! | keeps a request's head in memory, however long | exhaust the memory: one endless line | the limit on data | `hostile/memory.rs`: `attacks_leave_the_pod_alive_and_bystanders_served` |
-//! | waits for itself after a request in `HTTP/2.0` | hold a thread and two files for good | the limit on open files | `hostile/abuse.rs`: `a_request_in_http_2_costs_one_thread_and_two_files` |
+//! | waits for itself after a request in `HTTP/2.0` | hold a thread and two files until the server ends | the limit on open files | `hostile/abuse.rs`: `a_request_in_http_2_costs_one_thread_and_two_files` |
 //! | queues pipelined requests without bound | fill the memory, block the loop | [`slow_clients`], the low priority of its threads, the limit on data | `hostile/abuse.rs`: `pipelining_clients_that_never_read_block_nobody` |
-//! | reads an unread body where its request is dropped, into as much memory as was announced | block the loop, or exhaust the memory: one `POST` | [`bodies`] | `hostile/abuse.rs`: `bodies_are_ignored_and_the_response_comes_first` |
+//! | reads an unread body where its request is dropped, into as much memory as was announced | block the loop, or exhaust the memory: one `POST` | [`bodies`], the limit on open files | `hostile/abuse.rs`: `bodies_are_ignored_and_the_response_comes_first` |
 //! | panics when a connection is reset | fill the log | [`panics`] | `hostile/abuse.rs`: `ten_thousand_resets_harm_nobody` |
-//! | panics, or stops accepting, when no file or thread is left | make it deaf | [`panics`], the error of [`Guard::receive`] | `hostile/abuse.rs`: `without_open_files_it_answers_or_restarts` |
+//! | panics, or stops accepting, when no file or thread is left | stop it from accepting | [`panics`], the error of [`Guard::receive`] | `hostile/abuse.rs`: `without_open_files_it_answers_or_restarts` |
 //! | promises one thread to two connections | make others wait by holding connections | [`self_probe`] | `hostile/abuse.rs`: `a_burst_of_held_connections_is_answered_promptly` |
 
 mod bodies;
@@ -49,10 +49,7 @@ pub struct Guard {
 
 impl Guard {
     /// Starts to accept connections.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when the process may not open another file or start another thread.
+    /// Fails when the process may not open another file or start another thread.
     pub fn start(listener: &TcpListener, is_supervised: bool) -> io::Result<Guard> {
         panics::install_panic_hook(is_supervised);
         let accepting = listener.try_clone()?;
@@ -67,11 +64,9 @@ impl Guard {
         };
         let _ = thread::start("tiny_http", Box::new(start))?.join();
         let server = SERVER.get().expect("a panic ends the process");
-        let probe: &_ = Box::leak(Box::new(SelfProbe::new(listener)?));
-        probe.start(listener.try_clone()?)?;
         Ok(Guard {
             server: server.as_ref().map_err(|error| io::Error::other(error.as_str()))?,
-            probe,
+            probe: SelfProbe::start(listener)?,
             slow_clients: SlowClients::new(),
             serializer: Serializer::default(),
             accept_error: None,
@@ -86,10 +81,7 @@ impl Guard {
 
     /// Waits for requests, for this time at most, and returns those that have come by then: none after
     /// the time, or when it was woken.
-    ///
-    /// # Errors
-    ///
-    /// The system's, once, when no connection can be accepted any more.
+    /// Fails once, when no connection can be accepted any more.
     pub fn receive(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Request>> {
         if let Some(error) = self.accept_error.take() {
             return Err(error);
@@ -104,7 +96,7 @@ impl Guard {
         loop {
             match received {
                 Ok(Some(request)) => batch.extend(self.admit(request)),
-                // The time is over, it was woken, or there is an error of the system's.
+                // The time is over, it was woken, or tiny_http can accept no more.
                 Ok(None) => return Ok(batch),
                 Err(error) => {
                     self.accept_error = Some(error).filter(|error| error.raw_os_error().is_some());

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::log;
 
-/// The exit status after a panic, as Rust has it.
+/// The exit status after a panic, the same as Rust's own.
 pub const PANICKED: u8 = 101;
 
 /// How many threads have ended because a client reset the connection.
 static RESETS: AtomicU32 = AtomicU32::new(0);
 
-/// Passes over the panics that clients cause, and ends the process after any other. A supervisor says so,
+/// Ignores the panics that clients cause, and ends the process after any other. A supervisor says so,
 /// and how often; without one, or if the fault is ours, this does.
 pub fn install_panic_hook(is_supervised: bool) {
     panic::set_hook(Box::new(move |panic| {

@@ -48,19 +48,16 @@ pub struct SelfProbe {
 }
 
 impl SelfProbe {
-    /// A probe of the server that listens there.
-    ///
-    /// # Errors
-    ///
-    /// The system's, if that is no open socket.
-    pub fn new(listener: &TcpListener) -> io::Result<SelfProbe> {
+    /// Starts to probe the server that listens there, in a thread of its own. Fails when the process may
+    /// not open another file or start another thread.
+    pub fn start(listener: &TcpListener) -> io::Result<&'static SelfProbe> {
+        let listener = listener.try_clone()?;
         let address = client::reachable(listener.local_addr()?);
-        let secret = RandomState::new().hash_one(address);
-        Ok(SelfProbe {
-            address,
-            target: format!("/healthz?{secret:x}"),
-            is_busy: AtomicBool::new(false),
-        })
+        let target = format!("/healthz?{:x}", RandomState::new().hash_one(address));
+        let probe = SelfProbe { address, target, is_busy: AtomicBool::new(false) };
+        let probe: &_ = Box::leak(Box::new(probe));
+        thread::start("self-probe", Box::new(move || probe.run(&listener)))?;
+        Ok(probe)
     }
 
     /// Records a request, and returns whether it is one of the server's own, to be kept out of every log
@@ -71,15 +68,6 @@ impl SelfProbe {
             self.is_busy.store(true, Relaxed);
         }
         is_own
-    }
-
-    /// Starts to probe, in a thread of its own.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when the process may start no thread.
-    pub fn start(&'static self, listener: TcpListener) -> io::Result<()> {
-        thread::start("self-probe", Box::new(move || self.run(&listener))).map(drop)
     }
 
     fn run(&self, listener: &TcpListener) {
@@ -104,7 +92,7 @@ impl SelfProbe {
     }
 }
 
-/// How many threads the process has, and 2; 0 where the system does not tell.
+/// The number of threads of the process, plus 2 (the links of a directory); 0 where there is no `/proc`.
 fn count_threads() -> u64 {
     fs::metadata("/proc/self/task").map_or(0, |folder| folder.nlink())
 }

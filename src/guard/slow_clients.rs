@@ -71,7 +71,7 @@ impl SlowClients {
             _ => 0,
         };
         *row = Some((client, now, before));
-        !is_slow && before < MAX_IN_A_ROW || is_last_on_connection(request)
+        (!is_slow && before < MAX_IN_A_ROW) || is_last_on_connection(request)
     }
 
     fn position(&self, client: SocketAddr) -> Result<usize, usize> {

@@ -48,10 +48,12 @@ impl LabelsFile {
     /// cannot be used.
     pub fn read_if_changed(&mut self) -> Option<Result<Labels, String>> {
         let path = self.path.display();
-        let no_more_files = Some(Errno::MFILE.raw_os_error());
+        let is_out_of_files = |error: &io::Error| {
+            matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+        };
         let text = match self.read() {
             // Connections have taken them all. What was read last still holds.
-            Err(error) if error.raw_os_error() == no_more_files && self.last.is_some() => {
+            Err(error) if is_out_of_files(&error) && self.last.is_some() => {
                 return None;
             }
             text => text.map_err(|why| format!("cannot use the labels file {path}: {why}")),

@@ -1,6 +1,6 @@
 //! The three behaviors of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
-//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the README's
-//! table of images; the command line, its help and its errors read the table here.
+//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the table
+//! of images in manifests/README.md; the command line, its help and its errors read the table here.
 
 use crate::pod::appinfo::AppInfo;
 
@@ -29,7 +29,7 @@ pub static VARIANTS: [Variant; 3] = [
     },
     Variant {
         name: "broken",
-        summary: "always errs: the failed attempt at a fix",
+        summary: "always fails: the failed attempt at a fix",
         behavior: broken,
     },
     Variant { name: "namespace", summary: "fills the namespace in: the fix", behavior: namespace },

@@ -1,4 +1,4 @@
-//! `appinfo --check`: a health check for images without a shell, as Docker and compose have it.
+//! `appinfo --check`: a health check for images without a shell, as Docker and compose run them.
 
 use std::net::SocketAddr;
 use std::process::ExitCode;

@@ -22,10 +22,7 @@ const MAX_OPEN_FILES: u64 = 3_400;
 pub const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 << 10 } else { 24 << 10 };
 
 /// Limits this process, before it starts any thread, and ties it to its supervisor.
-///
-/// # Errors
-///
-/// The system's, where it refuses a limit; or that the supervisor is gone.
+/// Fails where the system refuses a limit, or the supervisor is gone.
 pub fn apply(supervisor: Pid) -> Result<(), Errno> {
     // A crash under attack is ordinary: it leaves no core file, and starts no program on the node that
     // collects them, which RLIMIT_CORE alone would not prevent (core(5), "Piping core dumps").

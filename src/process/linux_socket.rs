@@ -25,7 +25,7 @@ setsockopt_impl!(
     SetStruct<libc::sock_fprog>
 );
 
-/// Lets as many connections wait to be accepted as the kernel allows (std: 128), and lets them be accepted
+/// Lets as many connections wait to be accepted as the kernel allows, and lets them be accepted
 /// once they have sent something, or after a second: a thread need not wait for the request. With 16 clients
 /// that saves a sixth of the processor time of a response, with 1,000 more than half.
 pub fn optimize(listener: &TcpListener) {

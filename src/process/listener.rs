@@ -4,15 +4,18 @@ use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 
-use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{
+    AddressFamily, Backlog, Shutdown, SockFlag, SockType, SockaddrStorage, listen, setsockopt,
+    shutdown, socket, sockopt,
+};
 use nix::sys::time::TimeVal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(target_os = "linux")]
 use crate::process::linux_socket;
 
-/// How long a connection may be silent before it is cut. Without this each idle or half-open
-/// connection would keep a thread of tiny_http's for ever.
+/// How long a connection may be silent before it is cut: an idle or half-open connection holds a thread
+/// of tiny_http's.
 const READ_TIMEOUT: TimeVal = TimeVal::new(10, 0);
 
 /// How long the loop waits for a client that does not read: a millisecond. The page and the responses about
@@ -25,10 +28,7 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 10;
 
 /// Opens a listening socket. `[::]` is every address: also IPv4's, and these alone where the kernel has no
 /// IPv6.
-///
-/// # Errors
-///
-/// A sentence, when the address is in use, not this machine's, or not allowed.
+/// Fails with a sentence when the address is in use, not this machine's, or not allowed.
 pub fn open(address: SocketAddr) -> Result<TcpListener, String> {
     let is_every = address.is_ipv6() && address.ip().is_unspecified();
     let opened = match bind(address) {
@@ -52,12 +52,24 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    setsockopt(&listener, sockopt::ReceiveTimeout, &READ_TIMEOUT)?;
-    setsockopt(&listener, sockopt::SendTimeout, &WRITE_TIMEOUT)?;
+    let family = if address.is_ipv6() { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let socket = socket(family, SockType::Stream, SockFlag::empty(), None)?;
+    // The server process gets it as its standard input, and no other file.
+    rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::CLOEXEC)?;
+    if address.is_ipv6() {
+        // One socket for both: `[::]` accepts IPv4 connections too.
+        setsockopt(&socket, sockopt::Ipv6V6Only, &false)?;
+    }
+    // As std does: a restart need not wait for the last run's connections to time out.
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    setsockopt(&socket, sockopt::ReceiveTimeout, &READ_TIMEOUT)?;
+    setsockopt(&socket, sockopt::SendTimeout, &WRITE_TIMEOUT)?;
     // Optimizations, which a kernel may lack or a sandbox refuse.
-    let _ = setsockopt(&listener, sockopt::TcpNoDelay, &true);
-    let _ = setsockopt(&listener, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES);
+    let _ = setsockopt(&socket, sockopt::TcpNoDelay, &true);
+    let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER_BYTES);
+    nix::sys::socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    listen(&socket, Backlog::MAXCONN)?;
+    let listener = TcpListener::from(socket);
     #[cfg(target_os = "linux")]
     linux_socket::optimize(&listener);
     Ok(listener)
@@ -74,8 +86,8 @@ pub fn has_pending_connection(listener: &TcpListener) -> bool {
     poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
-/// Lets connections be accepted before they have sent anything, as the end requires: those that still
-/// wait for that are reset where the socket is closed.
+/// Lets connections be accepted before they have sent anything. At the end that matters: closing the socket
+/// resets those that are not accepted yet.
 pub fn accept_silent_connections(listener: &TcpListener) {
     #[cfg(target_os = "linux")]
     linux_socket::accept_silent_connections(listener);
@@ -84,7 +96,7 @@ pub fn accept_silent_connections(listener: &TcpListener) {
 }
 
 /// Drops new connections, so that those that are established can all be accepted before the socket is
-/// closed. A client that connects now hears nothing, and is refused when it tries again.
+/// closed. A client that connects now gets no answer, and is refused when it tries again.
 pub fn drop_new_connections(listener: &TcpListener) {
     #[cfg(target_os = "linux")]
     linux_socket::drop_syn_packets(listener);

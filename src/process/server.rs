@@ -23,10 +23,11 @@ use crate::web::faults::{Fault, Faults};
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
-/// How long to go on while connections wait to be accepted, between two looks at the queue.
+/// How long tiny_http may take to accept what waits in the queue, until it is looked at again.
 const ACCEPT_PERIOD: Duration = Duration::from_millis(20);
 
-/// The silence after which no received request can be under way any more, once accepting has ended.
+/// How long nothing must come, once accepting has ended: by then the requests of all accepted connections
+/// have been read.
 const QUIET_PERIOD: Duration = Duration::from_millis(250);
 
 /// How long the end may take at most, delayed responses apart.
@@ -35,8 +36,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How many threads and files a server needs to be of any use.
 const NEEDED: usize = 8;
 
-/// Serves until a signal has come and the drain is over. In a supervised server, the exit status tells the
-/// supervisor of what it has not to say itself.
+/// Serves until a signal has come and the drain is over. A supervisor logs the end of its server, so that
+/// a supervised one exits silently, with a status of its own.
 pub fn run(settings: &Settings, assignment: Assignment) -> ExitCode {
     let is_supervised = assignment.supervisor.is_some();
     match Server::start(settings, assignment) {
@@ -67,10 +68,7 @@ struct Server {
 
 impl Server {
     /// Starts to accept connections, within the limits of a supervised server.
-    ///
-    /// # Errors
-    ///
-    /// A sentence, when the process may not do what serving takes.
+    /// Fails with a sentence when the process may not do what serving takes.
     fn start(settings: &Settings, assignment: Assignment) -> Result<Server, String> {
         let Assignment { listener, supervisor, restarts, drain } = assignment;
         let cannot_serve = |error: io::Error| format!("cannot serve: {error}");
@@ -107,9 +105,7 @@ impl Server {
         })
     }
 
-    /// # Errors
-    ///
-    /// The system's, when no connection can be accepted any more.
+    /// Fails when no connection can be accepted any more.
     fn serve_until_drained(&mut self) -> io::Result<()> {
         while !self.draining.has_begun() {
             self.serve(None)?;
@@ -121,15 +117,18 @@ impl Server {
         Ok(())
     }
 
-    /// Answers what was sent before the end.
+    /// Answers what was sent before the end: first on the connections that still wait to be accepted, then
+    /// on those that are accepted, then what is delayed.
     fn shut_down(&mut self) {
         // No new delays: a client that keeps sending would otherwise keep the process alive.
         self.faults.delay = Duration::ZERO;
         let end = Instant::now() + SHUTDOWN_TIMEOUT;
         listener::drop_new_connections(&self.listener);
-        self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
-        while listener::has_pending_connection(&self.listener) && Instant::now() < end {
+        loop {
             self.serve_until_quiet(ACCEPT_PERIOD, Instant::now() + ACCEPT_PERIOD);
+            if !listener::has_pending_connection(&self.listener) || Instant::now() > end {
+                break;
+            }
         }
         listener::close(&self.listener);
         self.serve_until_quiet(QUIET_PERIOD, end);
@@ -154,10 +153,7 @@ impl Server {
 
     /// Waits for requests, for this time at most and no longer than until a delayed response is due, and
     /// answers all that have come by then; returns whether one has.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when no connection can be accepted any more.
+    /// Fails when no connection can be accepted any more.
     fn serve(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
         let timeout = self.delayed.next_due().into_iter().chain(timeout).min();
         let requests = self.guard.receive(timeout)?;
@@ -201,12 +197,8 @@ impl Server {
     }
 }
 
-/// Checks, before a restart, that the process may open some files and start some threads. A server that
+/// Checks, after a crash of another server, that the process may open some files and start some threads. A server that
 /// may not would crash again and again, and Kubernetes would not show it.
-///
-/// # Errors
-///
-/// The system's, when it may not.
 fn require_resources(listener: &TcpListener) -> io::Result<()> {
     let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     static GATE: Mutex<()> = Mutex::new(());

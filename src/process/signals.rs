@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT, which stop the program.
 //!
-//! They are blocked in every thread and taken one after the other, so that none is ever lost: one that
-//! comes before a process is ready for it waits, even for PID 1, which has no default actions.
+//! They are blocked in every thread and taken one after the other: one that comes before a process is
+//! ready for it waits, even for PID 1, for which there are no default actions.
 
 use std::io;
 use std::process;
@@ -35,10 +35,7 @@ pub fn drain_after(signal: Signal, drain: Duration) -> Duration {
 /// Begins to drain on the first signal, and calls `wake`. A second one ends the process at once, with
 /// the status that a shell would show, 128 plus its number; with a supervisor that is the supervisor's
 /// task, and here a repeated signal means nothing (`pkill appinfo` signals both processes).
-///
-/// # Errors
-///
-/// The system's, when the process may start no thread.
+/// Fails when the process may start no thread.
 pub fn handle(
     drain: Duration,
     draining: &'static Draining,
@@ -46,7 +43,7 @@ pub fn handle(
     wake: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
     let take = move || loop {
-        // As sigwait(3) has it, an error means a signal that does not exist.
+        // An error means a signal that does not exist (sigwait(3)).
         let signal = stopping().wait().expect("these signals exist");
         if draining.has_begun() {
             if !is_supervised {

@@ -20,8 +20,8 @@ use crate::guard::PANICKED;
 use crate::log;
 use crate::process::{limits, signals};
 
-/// How the supervisor tells the server what it is to know. It begins with the supervisor's process
-/// number, and names no Service's variable (`APPINFO_PORT` and such).
+/// What the supervisor tells the server: its own process number, the restarts, and how many milliseconds
+/// to drain, or `-`. No Service can have this variable: `APPINFO_SUPERVISOR_PORT` would be another.
 const VARIABLE: &str = "APPINFO_SUPERVISOR";
 
 /// The exit status of a server that could not start, and has said why.
@@ -43,7 +43,7 @@ pub struct Assignment {
     pub supervisor: Option<Pid>,
     /// How many servers have ended before this one.
     pub restarts: u64,
-    /// For how long to drain, if a signal has come already.
+    /// For how long still to drain, if a signal has come already.
     pub drain: Option<Duration>,
 }
 
@@ -78,6 +78,10 @@ pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignmen
         let left = supervisor.end.map(|end| end.saturating_duration_since(Instant::now()));
         let server = match spawn(&listener, restarts, left) {
             Ok(server) => server,
+            Err(error) if restarts > 0 => {
+                let why = format!("cannot start another server process: {error}.");
+                return Ok(log::fail(1, &why));
+            }
             Err(error) => {
                 if cfg!(target_os = "linux") {
                     log::line(format_args!(

@@ -21,7 +21,7 @@ pub struct Exchange {
     pub fails: bool,
 }
 
-/// The responses that wait, and when each is due, the earliest first.
+/// The responses that wait, and when each is due, the earliest first: all are delayed by the same time.
 #[derive(Default)]
 pub struct Delayed(VecDeque<(Instant, Exchange)>);
 

@@ -101,8 +101,8 @@ impl Endpoints {
             Route::AppInfo if fails => &self.failure,
             Route::AppInfo => &self.appinfo,
             Route::Readyz if self.draining.has_begun() => &self.not_ready,
-            // The variant has no say in these: a broken canary is alive and ready, or the story would
-            // have no errors to show.
+            // Of every variant alike: a broken canary is alive and ready, or the story would have no errors
+            // to show.
             Route::Readyz | Route::Healthz => &self.ok,
             Route::Metrics => {
                 self.metrics = metrics.response();

@@ -100,7 +100,7 @@ impl Display for Metrics {
             )?;
         }
         text.write_str(
-            "# HELP http_request_duration_seconds Time from receiving a request to having sent its \
+            "# HELP http_request_duration_seconds Time from handling a request to having sent its \
              response.\n\
              # TYPE http_request_duration_seconds histogram\n",
         )?;

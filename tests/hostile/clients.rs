@@ -23,3 +23,17 @@ fn wrk_sees_no_error_with_and_without_keep_alive() {
         assert!(requests > 100, "{header}: {printed}");
     }
 }
+
+/// They fit the server's limits, and a few hundred more would.
+#[test]
+fn a_thousand_clients_cause_no_restart() {
+    if !have(&["wrk"]) || !attack::may_open(2_000) {
+        return;
+    }
+    let _turn = attack::alone();
+    let appinfo = attack::release().spawn();
+    let url = format!("http://{}/v1/appinfo", appinfo.address);
+    let printed = run(Command::new("wrk").args(["-t1", "-c1000", "-d3s"]).arg(&url));
+    assert!(!printed.contains("Non-2xx"), "{printed}");
+    assert_eq!(appinfo.restarts(), 0, "{:?}", appinfo.stderr.all());
+}

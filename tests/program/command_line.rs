@@ -10,6 +10,8 @@ use std::time::Instant;
 
 use crate::common::{self, DownwardApi, SIGTERM, Start, await_draining, get, until};
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The one sentence with which a start is refused.
 #[track_caller]
 fn refusal(start: Start) -> String {
@@ -56,7 +58,7 @@ fn a_flag_beats_its_variable() {
             start = start.env(name, value);
         }
         let line = start.spawn().stderr.all()[0].clone();
-        let beginning = format!("appinfo 0.1.0: variant {variant}, listening on ");
+        let beginning = format!("appinfo {VERSION}: variant {variant}, listening on ");
         let end = format!(", labels from {labels}");
         assert!(line.starts_with(&beginning) && line.ends_with(&end), "{line}");
     }
@@ -140,7 +142,7 @@ fn every_address_means_ipv6_and_ipv4() {
 
 #[test]
 fn help_names_every_flag_variable_and_variant() {
-    assert_eq!(printed("--version"), "appinfo 0.1.0\n");
+    assert_eq!(printed("--version"), format!("appinfo {VERSION}\n"));
     let help = printed("--help");
     assert_eq!(help, printed("help"));
     for flag in "variant listen labels drain access-log error-rate delay delay-rate".split(' ') {

@@ -93,7 +93,7 @@ fn check(appinfo: &Appinfo, line: &str, (status, content, start): (u16, &str, &s
         ("content-type", Some(content)),
         ("connection", Some("close")),
         ("cache-control", Some("no-store")),
-        ("server", Some("appinfo/0.1.0")),
+        ("server", Some(concat!("appinfo/", env!("CARGO_PKG_VERSION")))),
         ("content-length", Some(&length)),
         ("transfer-encoding", None),
         ("allow", (status == 405).then_some("GET, HEAD, OPTIONS")),
@@ -245,6 +245,13 @@ fn metrics_count_by_known_methods_and_paths() {
         ]
     );
     let value = |series: &str| metrics.metric(series).expect("it is there");
-    assert_eq!(value("appinfo_build_info{version=\"0.1.0\",variant=\"broken\"}"), 1.0);
+    assert_eq!(
+        value(concat!(
+            "appinfo_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",variant=\"broken\"}"
+        )),
+        1.0
+    );
     assert_eq!(value("http_request_duration_seconds_count{path=\"/v1/appinfo\"}"), 50.0);
 }

@@ -6,6 +6,7 @@ mod common;
 
 mod command_line;
 mod faults;
+mod health_check;
 mod http;
 mod labels;
 #[cfg(target_os = "linux")]

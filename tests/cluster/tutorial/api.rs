@@ -1,10 +1,10 @@
-//! What the Kubernetes API says to kubectl, as far as the tutorial goes.
+//! The responses of the Kubernetes API, as far as the tutorial needs them.
 
 use std::slice;
 
 use serde_json::{Value, json};
 
-/// What the API says about itself, as far as kubectl asks.
+/// What the API says about itself, as far as kubectl requests it.
 pub fn discovery(path: &str) -> Option<Value> {
     let answers: Value =
         serde_saphyr::from_str(include_str!("discovery.yaml")).expect("it is YAML");
@@ -12,7 +12,7 @@ pub fn discovery(path: &str) -> Option<Value> {
 }
 
 pub fn failure(code: u16, reason: &str) -> Value {
-    let message = format!("{reason}, says the make-believe cluster");
+    let message = format!("{reason}, says the simulated cluster");
     json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure",
         "code": code, "reason": reason, "message": message,
@@ -36,7 +36,7 @@ pub fn table(answer: &Value) -> Value {
     })
 }
 
-/// Each column's name, and what an object has in it.
+/// Each column's name, and an object's value in it.
 fn cells(object: &Value) -> impl Iterator<Item = (&'static str, Value)> {
     let (metadata, spec) = (&object["metadata"], &object["spec"]);
     let name = ("Name", metadata["name"].clone());

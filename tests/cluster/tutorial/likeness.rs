@@ -1,11 +1,11 @@
-//! Whether a command printed what the tutorial shows: the same but for names that Kubernetes makes
+//! Whether a command printed what the tutorial shows: the same except for names that Kubernetes makes
 //! up, addresses, ages and figures; shares within what chance allows.
 
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// What differs from cluster to cluster and from run to run, and what stands for it.
+/// What differs between clusters and between runs, and its placeholder.
 static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
@@ -16,7 +16,7 @@ static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\s([0-9]+[dhms])+$", " AGE"),
         // kubectl says this since 1.34.
         (r" from \S+ namespace$", ""),
-        // Prometheus' time; a share's first decimal, and any other figure but none at all and all.
+        // Prometheus' time; a share's first decimal; any other figure except 0 and 1.
         (r" @\[[0-9.]+\]$", ""),
         (r"(:ratio_.*)=> (0\.\d)\d*$", "$1=> SHARE $2"),
         (r"=> ([0-9]+[.e][-+.e0-9]*|[2-9]|[0-9]{2,})$", "=> FIGURE"),
@@ -26,7 +26,7 @@ static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     .into()
 });
 
-/// Compares; an error says what was expected and what came.
+/// Compares. An error says what was expected and what came.
 pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
     let alike = match (counts(shown), counts(printed)) {
         (Some(shown), Some(printed)) => same_shares(&shown, &printed),
@@ -36,7 +36,7 @@ pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
     alike.then_some(()).ok_or_else(wrong)
 }
 
-/// The lines without what varies.
+/// The lines, with placeholders for what varies.
 fn plain(text: &str) -> Vec<String> {
     text.trim_end().lines().map(plain_line).collect()
 }
@@ -48,7 +48,7 @@ fn plain_line(line: &str) -> String {
     line.trim().to_owned()
 }
 
-/// In any order; but where three dots stand for any lines, in the order shown.
+/// In any order; with three dots, which stand for any lines, in the order shown.
 fn same_lines(shown: &[String], printed: &[String]) -> bool {
     if shown.iter().any(|line| line == "...") {
         let line = |line: &String| match line.as_str() {
@@ -65,7 +65,7 @@ fn same_lines(shown: &[String], printed: &[String]) -> bool {
     shown == printed
 }
 
-/// What `uniq -c` prints: how often each line came, sorted by line. None if it is something else.
+/// What `uniq -c` prints: how often each line came, sorted by line. `None` if it is something else.
 fn counts(text: &str) -> Option<Vec<(String, u32)>> {
     let count = |line: &str| {
         let (count, what) = line.trim_start().split_once(' ')?;
@@ -76,8 +76,8 @@ fn counts(text: &str) -> Option<Vec<(String, u32)>> {
     (!counts.is_empty()).then_some(counts)
 }
 
-/// The same lines, as many in all, and each count no further from the one shown than five standard
-/// deviations of as many throws of dice: that happens once in a million runs.
+/// The same lines, the same total, and each count within five standard deviations of the one shown, as
+/// chance allows: it exceeds that once in a million runs.
 fn same_shares(shown: &[(String, u32)], printed: &[(String, u32)]) -> bool {
     let total = |counts: &[(String, u32)]| counts.iter().map(|(_, count)| count).sum::<u32>();
     let all = f64::from(total(shown));

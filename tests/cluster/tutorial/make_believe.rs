@@ -1,7 +1,7 @@
-//! A make-believe cluster: as much of the Kubernetes API as the tutorial's kubectl asks for, over
-//! real appinfo processes. The images are the program with their variant, the volume with the
-//! labels is swapped as the kubelet does it, the Service deals out connections by chance as
-//! kube-proxy does, and learns a moment late that a pod ends.
+//! A simulated cluster: as much of the Kubernetes API as the tutorial's kubectl uses, with real appinfo
+//! processes as pods. An image is the program with a variant, the labels' volume is swapped as by the
+//! kubelet, and the Service distributes connections at random, as kube-proxy does, and learns a moment
+//! late that a pod ends.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,11 +19,10 @@ use super::namespace::Access;
 use crate::common::{self, Folder, SIGTERM, pod::Pod, service::Service};
 use crate::pod::{self, text};
 
-/// How long after its end began a pod still gets connections: the moment that the program's
-/// drain is for.
+/// How long a pod still gets connections after it was told to end: the reason for the program's drain.
 const ENDPOINTS_LAG: Duration = Duration::from_secs(1);
 
-/// Where no time passes.
+/// The time of every event there.
 const NOW: &str = "2026-11-22T00:00:00Z";
 
 /// The node's path.
@@ -40,11 +39,11 @@ pub struct Cluster {
 struct State {
     /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
     objects: BTreeMap<String, Value>,
-    /// What gets connections, by the paths of the pods.
+    /// The processes, by the paths of their pods.
     pods: BTreeMap<String, Pod>,
     /// How many pods there have been.
     started: usize,
-    /// What deals out the connections, once the node's port is programmed.
+    /// What distributes connections, once the node's port works.
     service: Option<Service>,
 }
 
@@ -62,7 +61,7 @@ impl Cluster {
         let server = Server::http("127.0.0.1:0").expect("there is a free port");
         let address = server.server_addr().to_ip().expect("it has an address");
         let cluster = Cluster { address, state: Arc::default() };
-        // Without one nobody may ask for nodes.
+        // Without a node, listing nodes is refused.
         if !node.is_null() {
             merge(&mut node, &json!({"apiVersion": "v1", "kind": "Node"}));
             cluster.state().objects.insert(NODE.to_owned(), node);
@@ -72,8 +71,8 @@ impl Cluster {
         cluster
     }
 
-    /// What a user would have in their kubeconfig; and, before the real kubectl, one that lets
-    /// `port-forward` be done here: its protocol (SPDY) is no business of the tutorial.
+    /// A kubeconfig as users have it, and a kubectl that precedes the real one and lets this process do
+    /// `port-forward`, whose protocol (SPDY) does not matter here.
     pub fn access(&self) -> Access {
         let folder = Folder::new();
         let file = |name: &str, content: &str| {
@@ -130,8 +129,8 @@ impl Cluster {
         } else if query.contains("sendInitialEvents=") {
             (422, failure(422, "Invalid").to_string())
         } else if query.contains("watch=") || path == "/openapi/v2" {
-            // Nothing happens but by kubectl's own doing, so a watch has nothing to tell. And
-            // before 1.27 kubectl checks objects itself, by these schemas (protobuf): it has none.
+            // Nothing happens except by kubectl, so a watch has no events. And before 1.27 kubectl checks
+            // objects itself, with these schemas (protobuf): there are none.
             (200, String::new())
         } else {
             let answer = match request.method().as_str() {
@@ -200,7 +199,7 @@ impl Cluster {
                 state.objects.insert(path.clone(), object.clone());
                 state.deal();
             }
-            // One of its own, with an image that has none of the program's endpoints.
+            // The tutorial's copy of a pod: its image has none of the program's endpoints.
             "Pod" => {
                 let probed = object["spec"]["containers"][0].get("readinessProbe").is_some();
                 let ready = if probed { "False" } else { "True" };
@@ -214,7 +213,7 @@ impl Cluster {
         self.state().objects[&path].clone()
     }
 
-    /// Changes an object, and makes it so.
+    /// Changes an object, and applies the change.
     fn patch(&self, path: &str, patch: &Value) -> Option<Value> {
         if let Some(path) = path.strip_suffix("/scale") {
             let mut scaled = self.patch(path, patch)?;
@@ -231,7 +230,7 @@ impl Cluster {
         self.state().objects.get(path).cloned()
     }
 
-    /// Puts another object in an object's place; what the server has chosen for it stays.
+    /// Replaces an object; what the server has chosen for it stays.
     fn replace(&self, path: &str, mut object: Value) -> Option<Value> {
         let mut state = self.state();
         let old = state.objects.get(path)?;
@@ -271,8 +270,7 @@ impl Cluster {
         let deployment = state.objects[path].clone();
         let Some(replicas) = deployment["spec"]["replicas"].as_u64() else { return };
         let template = &deployment["spec"]["template"];
-        // So that its pods can be told from older ones. Digits come before `canary`, as on the
-        // page.
+        // Distinguishes its pods from older ones. Digits sort before `canary`, as on the page.
         let mut hasher = DefaultHasher::new();
         template.to_string().hash(&mut hasher);
         let hash = format!("{:010}", hasher.finish() % 10_000_000_000);
@@ -292,7 +290,7 @@ impl Cluster {
         state.objects.get_mut(path).expect("it is there")["status"] = status;
     }
 
-    /// Ends a pod as Kubernetes does: it is told at once, the Service a moment later.
+    /// Ends a pod as Kubernetes does: the pod gets SIGTERM at once, the Service learns of it later.
     fn end(&self, state: &mut State, path: String) {
         let object = state.objects.get_mut(&path).expect("it is there");
         object["metadata"]["deletionTimestamp"] = json!(NOW);
@@ -307,8 +305,8 @@ impl Cluster {
         });
     }
 
-    /// Opens a port of the node for the Service. It is refused until somebody has asked, since
-    /// kube-proxy has not programmed it yet.
+    /// Opens a port of the node for the Service. The first connection is refused, as before kube-proxy
+    /// has programmed the port.
     fn open_node_port(&self) -> u16 {
         let here = IpAddr::from([127, 0, 0, 1]);
         let node = self.state().objects[NODE]["status"]["addresses"][1]["address"].clone();

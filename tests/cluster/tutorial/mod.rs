@@ -1,23 +1,24 @@
-//! README.md and the tutorial in manifests/README.md are tests. What they say to type, and what they
-//! show to be printed, is taken from the pages themselves:
+//! README.md and the pages in manifests are tests. The commands, and the output that they show, are read
+//! from the pages themselves:
 //!
-//! - a block of `sh` is typed, into bash and into zsh; a block of `text` right after it is what that prints (the same but
-//!   for names that Kubernetes makes up, addresses and ages; shares within what chance allows;
-//!   three dots for any lines: see `likeness`); a block of `yaml` is an excerpt of a manifest;
-//! - a note in an HTML comment, which the reader does not see, says how the next block is run:
-//!   `not run: WHY` (only checked), `background: NAME` (left running, until `stop: NAME`), `soon`
-//!   (repeated until it prints what is shown), `aside` (the variables that it sets are
-//!   forgotten), `outside image` (needs an image of another registry), `release` (only with a release's
-//!   files, in a folder that holds nothing else). Between `load: on` and
-//!   `load: off` clients count every request, and none may fail.
+//! - a block of `sh` contains commands, for bash and for zsh. A block of `text` right after it is their
+//!   output: the same except for names that Kubernetes makes up, addresses, ages and figures; shares
+//!   within what chance allows; three dots for any lines (see `likeness`). A block of `yaml` is an excerpt
+//!   of a manifest;
+//! - a note in an HTML comment, which the reader does not see, says how to run the next block:
+//!   `not run: WHY` (only checked), `background: NAME` (keeps running until `stop: NAME`), `soon`
+//!   (repeated until it prints what is shown), `aside` (its variables are forgotten), `outside image`
+//!   (needs an image of another registry), `release` (only with a release's files, in a folder that
+//!   contains nothing else). Between `load: on` and `load: off` clients count every request, and none may
+//!   fail.
 //!
-//! Always: everything that the pages name is looked up, and the tutorial is run by the real
-//! kubectl on a make-believe cluster, in which real appinfo processes are the pods.
+//! These tests look up everything that the pages name, and play the tutorial with the real kubectl on a
+//! simulated cluster, whose pods are real appinfo processes.
 //!
-//! With `APPINFO_KUBE_CONTEXT=<context>`: it is run on that cluster, where the three images must
-//! be loaded, in a namespace of its own. `APPINFO_NODE_ADDRESS` names a node that can be reached
-//! from here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what
-//! needs images of other registries.
+//! With `APPINFO_KUBE_CONTEXT=<context>` they also play it on that cluster, where the three images must
+//! be loaded, in a namespace of its own. `APPINFO_NODE_ADDRESS` names a node that can be reached from
+//! here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what needs images
+//! of other registries.
 
 pub mod api;
 mod likeness;
@@ -37,7 +38,7 @@ use crate::common::{self, Appinfo, Start, repository};
 use crate::objects::{self, all, id, leaves, named, told};
 use regex_lite::Regex;
 
-/// The steps of both pages.
+/// The steps of all pages.
 pub fn steps() -> Vec<Step> {
     let step = |item| match item {
         Item::Step(step) => Some(step),
@@ -46,7 +47,7 @@ pub fn steps() -> Vec<Step> {
     readme::PAGES.map(readme::script).into_iter().flatten().filter_map(step).collect()
 }
 
-/// What the pattern's group matches in `text`, wherever it does.
+/// All matches of the pattern's group in `text`.
 pub fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
     let pattern = Regex::new(pattern).expect("the pattern is right");
     pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
@@ -68,7 +69,7 @@ fn bash_and_zsh_can_read_every_block() {
     }
 }
 
-/// Right after a change `kubectl get pods` also lists the pods that are about to end.
+/// Right after a change, `kubectl get pods` also lists the pods that are terminating.
 #[test]
 fn a_list_after_a_change_says_which_pods_have_to_be_gone() {
     let page = common::text(readme::TUTORIAL);
@@ -84,7 +85,7 @@ fn a_list_after_a_change_says_which_pods_have_to_be_gone() {
     }
 }
 
-/// Whether it stands in a command that is run, in one that is not, or in the prose.
+/// In commands that are run, in commands that are not, and in the prose.
 #[test]
 fn everything_that_the_pages_name_exists() {
     let pages = readme::text();
@@ -121,7 +122,7 @@ fn everything_that_the_pages_name_exists() {
         let absent: Vec<_> = names.difference(&known).collect();
         assert_eq!(absent, [""; 0], "{what}: what the pages name does not exist");
     }
-    // A command that nothing runs here has to be one of these, at least.
+    // Commands that are not run are at least known ones.
     for step in steps().iter().filter(|step| step.is("not run")) {
         let programs = matches(r"(?m)^([a-z]+) ", &step.commands);
         let known = "cargo curl docker gcloud gh just kind kubectl printf sed while";
@@ -137,8 +138,7 @@ fn rules() -> BTreeSet<String> {
     matches(r"(?m)^/groups/rules/(?:record|alert)=(.*)", &leaves("", &rules).join("\n"))
 }
 
-/// Every metric of the program, alone and with the labels that all its series have:
-/// `name{label,label}`.
+/// Every metric of the program, alone and with the labels of its series: `name{label,label}`.
 fn metrics(appinfo: &Appinfo) -> BTreeSet<String> {
     let metrics = appinfo.get("/metrics").text().to_owned();
     // A histogram's series have one label more: `le`.
@@ -193,8 +193,8 @@ fn every_link_leads_somewhere() {
     }
 }
 
-/// Runs the block that begins so in that shell, in a copy of the manifests and without a cluster; what
-/// it printed.
+/// Runs the block that starts like this in that shell, with a copy of the manifests and without a
+/// cluster; returns its output.
 fn try_out(shell: &str, start: &str, folder: &common::Folder) -> String {
     let steps = steps();
     let step = steps.iter().find(|step| step.commands.starts_with(start)).expect("it is there");
@@ -232,7 +232,7 @@ fn another_prometheus_gets_all_of_the_rules() {
     }
 }
 
-/// What the program says of itself, in one line.
+/// The program's help, in one line.
 pub fn help() -> String {
     let help = String::from_utf8(Start::new().args("--help").output().stdout).expect("UTF-8");
     help.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -253,7 +253,8 @@ fn the_table_of_recipes_is_the_justfile() {
     }
     let summary = common::run(Command::new("just").arg("--summary").current_dir(repository()));
     let recipes: BTreeSet<_> = summary.split_whitespace().map(str::to_owned).collect();
-    assert_eq!(matches(r"(?m)^\| `just (\w+)", &readme::text()), recipes);
+    let cells = Vec::from_iter(matches(r"(?m)^(\| `just [^|]*)", &readme::text())).join("\n");
+    assert_eq!(matches(r"`just (\w+)", &cells), recipes);
     let called = matches(r"(?m)(?:^|`)just ([a-z0-9]+)", &readme::text());
     assert!(called.is_subset(&recipes), "{called:?}");
 }
@@ -270,7 +271,7 @@ fn try_by_hand(shell: &str) {
     let step = |words: &str| steps.iter().find(|step| step.commands.starts_with(words)).unwrap();
     let shown = |words: &str| step(words).output.as_deref().expect("an output is shown");
 
-    // Port 8080 may be taken on this machine, so it is another, named as the text does.
+    // Port 8080 may be in use on this machine. Another one is shown as the page shows it.
     let folder = common::Folder::new();
     let program = common::program().join(" ");
     let commands = step("printf").commands.replace("/tmp", folder.path().to_str().expect("text"));
@@ -323,7 +324,7 @@ fn the_tutorial_runs_in_zsh_with_commas_and_a_proxy() {
     player::play(&access);
 }
 
-/// Without a clone: in a folder that has what the tutorial says to download, and nothing else.
+/// Without a clone: in a folder with the files that the tutorial says to download, and nothing else.
 #[test]
 #[ignore = "builds a release"]
 fn the_tutorial_runs_with_the_files_of_a_release() {

@@ -7,23 +7,23 @@ use serde_json::json;
 
 use crate::common::{self, Folder};
 
-/// How to get at a cluster.
+/// How to reach a cluster.
 pub struct Access {
     /// The only context that is ever used.
     pub context: String,
-    /// Where that is described, unless where kubectl looks by itself.
+    /// Where the context is described, unless kubectl finds it by itself.
     pub kubeconfig: Option<PathBuf>,
-    /// A node that can be reached from here, unless the first one's InternalIP is.
+    /// A node that can be reached from here, if the first one's InternalIP cannot.
     pub node: Option<String>,
     /// Whether the cluster can have images of other registries.
     pub outside_images: bool,
-    /// A folder whose programs go before those of the same name.
+    /// A folder whose programs take precedence.
     pub programs: Option<Folder>,
-    /// A folder with a release's files, in which the commands are typed; else in the repository.
+    /// A folder with a release's files, to run the commands in; else it is the repository.
     pub release: Option<Folder>,
-    /// What the commands are typed into.
+    /// The shell for the commands.
     pub shell: &'static str,
-    /// Variables that are set there before anything is typed.
+    /// Variables that are set in it at first.
     pub variables: Vec<(&'static str, String)>,
 }
 
@@ -44,8 +44,8 @@ impl Access {
     }
 }
 
-/// A namespace under the strictest pod policy, and a kubeconfig that knows nothing else. Deleted
-/// at the end; after a failure it first tells what there is to see in it.
+/// A namespace with the strictest pod policy, and a kubeconfig for it alone. Deleted at the end; after a
+/// failure it first prints its pods, events and logs.
 pub struct Namespace {
     pub folder: Folder,
     pub name: String,
@@ -87,19 +87,19 @@ impl Namespace {
         common::run(self.command("kubectl").args(arguments.split(' ')))
     }
 
-    /// A shell that reads these commands, and no file of its user's.
+    /// A shell that runs these commands, without the user's start-up files.
     pub fn shell(&self, commands: &str) -> Command {
         let mut shell = self.command(self.shell);
         if self.shell == "zsh" {
             shell.arg("-f");
         }
-        // Readers have it set or not; the tests' shells fail where a variable is not.
+        // Readers may have it or not; the tests' shells fail if a variable is unset.
         shell.args(["-c", commands]).env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
         shell.envs(self.variables.iter().map(|(name, value)| (name, value)));
         shell
     }
 
-    /// A program that knows this namespace of this cluster and no other.
+    /// A program that knows only this namespace of this cluster.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.place).stdin(Stdio::null());

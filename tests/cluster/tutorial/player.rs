@@ -1,5 +1,5 @@
-//! Plays the tutorial: types what the tutorial says to type on a cluster, in a namespace of its own,
-//! and compares what comes with what the tutorial shows.
+//! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares their
+//! output with what the tutorial shows.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -16,11 +16,10 @@ use super::namespace::{Access, Namespace};
 use super::readme::{self, Item, Step, TUTORIAL};
 use crate::common::{self, Lines};
 
-/// How long something that the tutorial promises for `soon` may take: an alert that waits for a
-/// minute has to fit in.
+/// How long a `soon` step may take, alerts that wait for a minute included.
 const SOON: Duration = Duration::from_secs(240);
 
-/// The ports of this machine that the tutorial uses. Others may be taken; so other ones are used.
+/// The ports of this machine that the tutorial uses. They may be in use, so the test takes others.
 const PORTS: [&str; 2] = ["8080", "8001"];
 
 /// Plays the whole tutorial.
@@ -51,7 +50,7 @@ pub fn play(access: &Access) {
 struct Player<'a> {
     access: &'a Access,
     namespace: &'a Namespace,
-    /// The tutorial's ports and those used in their place.
+    /// The tutorial's ports, and those used instead.
     ports: [(&'static str, String); 2],
     background: HashMap<String, Background>,
     load: Option<Load>,
@@ -96,14 +95,14 @@ impl<'a> Player<'a> {
         eprintln!("({:.1?})", start.elapsed());
     }
 
-    /// Ends what stays; it must not have ended by itself.
+    /// Stops a background step, which must not have ended by itself.
     fn stop(&mut self, name: &str) {
         let mut background = self.background.remove(name).expect("what is stopped was started");
         let ended = background.0.try_wait().expect("it can be waited for");
         assert!(ended.is_none(), "{name} ended before it was stopped: {ended:?}");
     }
 
-    /// Types the commands once, and compares.
+    /// Runs the commands once, and compares.
     fn attempt(&self, step: &Step) -> Result<(), String> {
         let output = self.shell(step).output().expect("the shell starts");
         let printed = self.as_shown(&String::from_utf8_lossy(&output.stdout));
@@ -114,7 +113,7 @@ impl<'a> Player<'a> {
         step.output.as_ref().map_or(Ok(()), |shown| likeness::compare(shown, &printed))
     }
 
-    /// Starts what stays, and waits until it prints the first line shown, if one is.
+    /// Starts a background step, and waits for the first line of output, if the page shows one.
     fn start(&self, step: &Step, shows: &str) -> Background {
         let mut shell = self.shell(step);
         let started = shell.stdout(Stdio::piped()).process_group(0).spawn();
@@ -130,19 +129,19 @@ impl<'a> Player<'a> {
         background
     }
 
-    /// The shell that types a step's commands. It knows the variables that earlier ones have set.
+    /// The shell for a step's commands. It has the variables that earlier steps have set.
     fn shell(&self, step: &Step) -> Command {
         let forget = step.is("background") || step.is("aside");
         let keep = if forget { "" } else { "export -p >\"$VARIABLES\"" };
-        let commands = self.localised(&step.commands);
+        let commands = self.localized(&step.commands);
         let script = format!("set -euo pipefail; source \"$VARIABLES\"; set -a\n{commands}{keep}");
         let mut shell = self.namespace.shell(&script);
         shell.env("VARIABLES", self.namespace.folder.path().join("variables"));
         shell
     }
 
-    /// The tutorial's commands with the ports and the node address that serve here.
-    fn localised(&self, commands: &str) -> String {
+    /// The tutorial's commands, with the ports and the node address that work here.
+    fn localized(&self, commands: &str) -> String {
         let [(_, forward), (_, proxy)] = &self.ports;
         let commands = commands
             .replace("8080:8080", &format!("{forward}:8080"))
@@ -154,7 +153,7 @@ impl<'a> Player<'a> {
         line.replace_all(&commands, format!("NODE={node}")).into_owned()
     }
 
-    /// What was printed, with the tutorial's names of what differs here.
+    /// The output, with the tutorial's names for what differs here.
     fn as_shown(&self, printed: &str) -> String {
         let printed = printed.replace(&self.namespace.name, "default");
         self.ports.iter().fold(printed, |text, (shown, used)| {
@@ -162,14 +161,14 @@ impl<'a> Player<'a> {
         })
     }
 
-    /// The URL that the tutorial has arrived at.
+    /// The current value of the tutorial's `URL`.
     fn url(&self) -> String {
         let (commands, note) = ("printf %s \"$URL\"\n".to_owned(), "aside".to_owned());
         common::run(&mut self.shell(&Step { commands, note, ..Step::default() }))
     }
 }
 
-/// Attempts something until it comes true, in bounds; says what was waited for, and what came.
+/// Repeats an attempt until it succeeds, for a limited time; else says what was expected and what came.
 fn soon(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
     for attempts in 1.. {
@@ -185,7 +184,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Commands in the background; they and all that they have started end when dropped.
+/// Commands in the background. When dropped, they and all that they have started are killed.
 struct Background(Child);
 
 impl Drop for Background {

@@ -1,54 +1,55 @@
-//! The two pages as scripts: their command blocks, what they show of the output, and the notes that a
-//! reader does not see.
+//! The pages as scripts: their command blocks, the output that they show, and the notes that a reader
+//! does not see.
 
 use regex_lite::Regex;
 
 use crate::common;
 
-/// The front page, and the tutorial.
-pub const PAGES: [&str; 2] = ["README.md", TUTORIAL];
+/// The front page, the tutorial, and what follows from it.
+pub const PAGES: [&str; 4] =
+    ["README.md", TUTORIAL, "manifests/TRAINING.md", "manifests/BEYOND.md"];
 pub const TUTORIAL: &str = "manifests/README.md";
 
-/// What a page says to do, and to the runner alone.
+/// What a page says to the reader, or to the test alone.
 #[derive(Debug)]
 pub enum Item {
     Step(Step),
-    /// End the background step of that name.
+    /// Stop the background step of that name.
     Stop(String),
-    /// Count every request from here on, or no longer.
+    /// Count every request from here on, or stop counting.
     Load(bool),
 }
 
 /// A block of commands.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Where it stands on the page.
+    /// Its line on the page.
     pub line: usize,
     pub commands: String,
-    /// What the page shows it to print.
+    /// The output that the page shows.
     pub output: Option<String>,
-    /// How it is run: see the top of this folder's mod.rs.
+    /// How to run it: see the top of this folder's mod.rs.
     pub note: String,
 }
 
 impl Step {
-    /// Whether its note says this of it.
+    /// Whether its note says this.
     pub fn is(&self, word: &str) -> bool {
         self.note.split([':', ',']).any(|it| it.trim() == word)
     }
 
-    /// The name under which it is left running.
+    /// The name under which it keeps running.
     pub fn background(&self) -> Option<&str> {
         self.note.strip_prefix("background: ")
     }
 }
 
-/// Both.
+/// All of them.
 pub fn text() -> String {
     PAGES.map(common::text).concat()
 }
 
-/// The lines of a text that are neither in a fenced block nor a note.
+/// The text without fenced blocks and notes.
 pub fn prose(text: &str) -> String {
     let hidden = Regex::new(r"(?ms)^```.*?^```$|^<!--.*?-->$").expect("the pattern is right");
     hidden.replace_all(text, "").into_owned()
@@ -92,7 +93,7 @@ pub fn script(name: &str) -> Vec<Item> {
                 let Some(Item::Step(step)) = items.last_mut() else { unreachable!("just pushed") };
                 step.output = Some(block());
             }
-            // An excerpt of a manifest, a query to paste.
+            // An excerpt of a manifest, or a query to paste.
             (None, Some("yaml" | "promql" | "") | None) => {}
             (None, Some(other)) => panic!("line {line}: what is a block of {other:?}?"),
         }
