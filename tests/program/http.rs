@@ -155,7 +155,8 @@ fn head_has_the_headers_of_get_and_no_body() {
     let appinfo = Start::new().spawn();
     for (path, body) in [("/", 0), ("/v1/appinfo", 0), ("/nowhere", 0), ("/", 2_000)] {
         let [get, head] = ["GET", "HEAD"].map(|method| {
-            let head = format!("{method} {path} HTTP/1.1\r\nContent-Length: {body}\r\n\r\n");
+            let fields = format!("Connection: close\r\nContent-Length: {body}");
+            let head = format!("{method} {path} HTTP/1.1\r\n{fields}\r\n\r\n");
             let mut bytes = Vec::new();
             send(appinfo.address, head + &"x".repeat(body)).read_to_end(&mut bytes).unwrap();
             let mut response = Response::parse(&bytes).unwrap();
