@@ -48,8 +48,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts to accept connections.
-    /// Fails when the process may not open another file or start another thread.
+    /// Starts to accept connections. Fails when the process may not open another file or start another thread.
     pub fn start(listener: &TcpListener, is_supervised: bool) -> io::Result<Guard> {
         panics::install_panic_hook(is_supervised);
         let accepting = listener.try_clone()?;
