@@ -18,12 +18,11 @@ pub fn stopping() -> SigSet {
     [Signal::SIGTERM, Signal::SIGINT].into_iter().collect()
 }
 
-/// Blocks the signals in this thread, in all that it starts, and in the server process. SIGCHLD is the
-/// supervisor's. SIGTTOU would suspend the server, a background process of its terminal, when it writes
-/// there (`stty tostop`).
+/// Blocks the signals in this thread, in all that it starts, and in the server process; SIGCHLD, too, for
+/// which the supervisor waits.
 pub fn block() {
     let mut blocked = stopping();
-    blocked.extend([Signal::SIGCHLD, Signal::SIGTTOU]);
+    blocked.add(Signal::SIGCHLD);
     blocked.thread_block().expect("these signals exist");
 }
 
@@ -34,7 +33,7 @@ pub fn drain_after(signal: Signal, drain: Duration) -> Duration {
 
 /// Begins to drain on the first signal, and calls `wake`. A second one ends the process at once, with
 /// the status that a shell would show, 128 plus its number; with a supervisor that is the supervisor's
-/// task, and here a repeated signal means nothing (`pkill appinfo` signals both processes).
+/// task, and here a repeated signal means nothing (Ctrl+C and `pkill appinfo` signal both processes).
 /// Fails when the process may start no thread.
 pub fn handle(
     drain: Duration,

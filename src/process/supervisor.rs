@@ -12,7 +12,7 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::signal::{SigSet, Signal, kill};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
@@ -190,10 +190,7 @@ fn spawn(
     }
     let mut files = PosixSpawnFileActions::init()?;
     files.add_dup2(listener.as_raw_fd(), 0)?;
-    // A process group of its own: Ctrl+C reaches the terminal's whole foreground group, and the server
-    // would be signaled twice.
-    let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP)?;
+    let attributes = PosixSpawnAttr::init()?;
     // Also where the file has been replaced meanwhile.
     let program = c"/proc/self/exe";
     Ok(posix_spawn(program, &files, &attributes, &arguments, &environment)?)

@@ -149,17 +149,17 @@ fn a_signal_to_both_processes_is_one_stop() {
     common::await_draining(appinfo.address);
     assert_eq!(appinfo.wait().code(), Some(0));
     assert!(start.elapsed() >= Duration::from_secs(1));
+    let log = appinfo.stderr.all();
+    assert!(!log.iter().any(|line| line.contains("restarting")), "{log:?}");
 }
 
-/// The terminal signals its whole foreground process group, in which the server is not.
+/// The terminal signals its whole foreground process group: both processes.
 #[test]
 fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     if !have(&["setsid"]) {
         return;
     }
     let (terminal, end) = terminal();
-    // A background process that writes is suspended there, unless it blocks SIGTTOU.
-    run(Command::new("stty").arg("tostop").stdin(end.try_clone().expect("a duplicate")));
     let duplicate = || Stdio::from(end.try_clone().expect("a duplicate"));
     let program = common::program();
     let setsid: Vec<&str> =
@@ -172,7 +172,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     let mut waiting = send(address, REQUEST);
     until("it has received the request", || try_get(address, "/healthz").is_ok());
     rustix::io::write(&terminal, b"\x03").expect("Ctrl+C is pressed");
-    // A second signal would have ended it at once.
+    // The supervisor passes the signal on as well: to the server that would be a second one.
     assert_eq!(common::read_response(&mut waiting, false).expect("a response").status, 200);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
     assert_eq!(status.code(), Some(0));
