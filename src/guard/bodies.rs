@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{Header, ReadWrite, Request, StatusCode};
 
-use crate::guard::PANICKED;
+use crate::guard::panics::PANICKED;
 use crate::response::Response;
 use crate::thread;
 
