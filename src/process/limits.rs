@@ -21,23 +21,29 @@ const MAX_OPEN_FILES: u64 = 3_400;
 /// builds a connection's thread uses less than 20 KiB of it, debug builds need more.
 pub const STACK_BYTES: usize = if cfg!(debug_assertions) { 256 << 10 } else { 24 << 10 };
 
-/// Limits this process, before it starts any thread, and ties it to its supervisor.
-/// Fails where the system refuses a limit, or the supervisor is gone.
-pub fn apply(supervisor: Pid) -> Result<(), Errno> {
+/// Lets this process die with its supervisor, and returns whether that still lives.
+pub fn tie_to(supervisor: Pid) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let signal = Some(rustix::process::Signal::KILL);
+        let _ = rustix::process::set_parent_process_death_signal(signal);
+    }
+    rustix::process::getppid() == Some(supervisor)
+}
+
+/// Limits this process, before it starts any thread. Fails where the system refuses.
+pub fn apply() -> Result<(), Errno> {
+    limit(Resource::Nofile, MAX_OPEN_FILES)?;
+    MAX_DATA_BYTES.map_or(Ok(()), |most| limit(Resource::Data, most))?;
     // A crash under attack is ordinary: it leaves no core file, and starts no program on the node that
     // collects them, which RLIMIT_CORE alone would not prevent (core(5), "Piping core dumps").
     limit(Resource::Core, 0)?;
     #[cfg(target_os = "linux")]
     {
-        use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior};
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
         set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }
-    if rustix::process::getppid() != Some(supervisor) {
-        return Err(Errno::SRCH); // It ended before the line above.
-    }
-    limit(Resource::Nofile, MAX_OPEN_FILES)?;
-    MAX_DATA_BYTES.map_or(Ok(()), |most| limit(Resource::Data, most))
+    Ok(())
 }
 
 /// Sets a limit to this value, or to the hard limit where that is lower. (Containers often start with a

@@ -76,7 +76,12 @@ impl Server {
         #[cfg(target_os = "linux")]
         let _ = rustix::thread::set_name(c"appinfo");
         if let Some(supervisor) = supervisor {
-            limits::apply(supervisor).map_err(|error| cannot_serve(error.into()))?;
+            if !limits::tie_to(supervisor) {
+                return Err("cannot serve: the supervisor has ended".to_owned());
+            }
+            if let (Err(error), 0) = (limits::apply(), restarts) {
+                log::line(format_args!("cannot limit the server process: {error}"));
+            }
         }
         if restarts > 0 {
             require_resources(&listener).map_err(|error| {

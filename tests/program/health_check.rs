@@ -44,23 +44,3 @@ fn check_fails_within_a_second_if_nobody_responds() {
     let (status, said) = check("nowhere");
     assert_eq!(status, Some(2), "{said}");
 }
-
-/// As on WSL 1, or under a strict seccomp profile.
-#[test]
-#[cfg(target_os = "linux")]
-fn sockets_without_optional_options_serve_all_the_same() {
-    if !common::have(&["strace"]) {
-        return;
-    }
-    // The address's reuse and the two timeouts are the first three, and are needed.
-    let strace = "strace -D --trace=setsockopt --inject=setsockopt:error=ENOPROTOOPT:when=4+ \
-                  --output=/dev/null";
-    let words: Vec<String> =
-        strace.split_whitespace().map(str::to_owned).chain(common::program()).collect();
-    let mut appinfo = Start::of(&words).args("--drain 0").spawn();
-    assert_eq!(appinfo.get("/readyz").status, 200);
-    appinfo.signal(SIGTERM);
-    assert_eq!(appinfo.wait().code(), Some(0));
-    let said = appinfo.stderr.all();
-    assert!(said.iter().all(|line| !line.contains("cannot")), "{said:?}");
-}

@@ -12,6 +12,8 @@ mod labels;
 #[cfg(target_os = "linux")]
 mod outputs;
 #[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
 mod scheduling;
 mod stopping;
 #[cfg(target_os = "linux")]
