@@ -12,7 +12,7 @@ use rustix::process::{Pid, Resource, Rlimit};
 
 /// How much data a server may have: heap, stacks of threads, writable pages (`RLIMIT_DATA`). In a debug
 /// build stacks are larger, and it has no limit.
-const MAX_DATA_BYTES: Option<u64> = if cfg!(debug_assertions) { None } else { Some(76 << 20) };
+const MAX_DATA_BYTES: u64 = 76 << 20;
 
 /// How many files a server may have open (`RLIMIT_NOFILE`): two for each of some 1,690 connections.
 const MAX_OPEN_FILES: u64 = 3_400;
@@ -34,7 +34,9 @@ pub fn tie_to(supervisor: Pid) -> bool {
 /// Limits this process, before it starts any thread. Fails where the system refuses.
 pub fn apply() -> Result<(), Errno> {
     limit(Resource::Nofile, MAX_OPEN_FILES)?;
-    MAX_DATA_BYTES.map_or(Ok(()), |most| limit(Resource::Data, most))?;
+    if !cfg!(debug_assertions) {
+        limit(Resource::Data, MAX_DATA_BYTES)?;
+    }
     // A crash under attack is ordinary: it leaves no core file, and starts no program on the node that
     // collects them, which RLIMIT_CORE alone would not prevent (core(5), "Piping core dumps").
     limit(Resource::Core, 0)?;
@@ -67,7 +69,7 @@ mod tests {
         let mebibytes: u64 = memory.split("Mi").next().unwrap().parse().expect("a number of Mi");
         let supervisor = 2 << 20;
         let connections = MAX_OPEN_FILES / 2;
-        let most = (76 << 20) + connections * (8 << 10) + supervisor;
+        let most = MAX_DATA_BYTES + connections * (8 << 10) + supervisor;
         assert!(most <= mebibytes << 20, "{} of {mebibytes} MiB", most >> 20);
     }
 }
