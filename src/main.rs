@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     signals::block();
     match Invocation::read() {
         Invocation::Run(settings) => run(&settings),
-        Invocation::Check(listen) => health_check::run(listen),
+        Invocation::Check(settings) => health_check::run(settings.listen),
         Invocation::Print(text) => log::print(&text),
         Invocation::Invalid(why) => log::fail(2, &why),
     }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use httpdate::HttpDate;
 use serde::Serialize;
@@ -22,10 +22,8 @@ const SERVER: &str = concat!("appinfo/", env!("CARGO_PKG_VERSION"));
 pub struct Response {
     /// The HTTP status code.
     pub status: u16,
-    /// The status line, with its line end.
-    status_line: String,
-    /// The headers, each with its line end, except `Date`. The first one is `Server`.
-    headers: String,
+    /// The status line and the headers, each with its line end, except `Date`.
+    head: String,
     body: Cow<'static, [u8]>,
 }
 
@@ -42,15 +40,11 @@ impl Response {
     /// A response without a body and without a length, as status 204 requires (RFC 9110, 8.6).
     pub fn empty(status: u16) -> Response {
         let reason = StatusCode(status).default_reason_phrase();
-        Response {
-            status,
-            status_line: format!("HTTP/1.1 {status} {reason}\r\n"),
-            headers: String::new(),
-            body: Cow::Borrowed(b""),
-        }
-        .with_header("Server", SERVER)
-        .with_header("Cache-Control", "no-store")
-        .with_header("Connection", "close")
+        let head = format!("HTTP/1.1 {status} {reason}\r\n");
+        Response { status, head, body: Cow::Borrowed(b"") }
+            .with_header("Server", SERVER)
+            .with_header("Cache-Control", "no-store")
+            .with_header("Connection", "close")
     }
 
     /// A response with a JSON document, followed by a newline.
@@ -62,16 +56,13 @@ impl Response {
 
     /// An error: `{"error": "..."}`.
     pub fn error(status: u16, sentence: &str) -> Response {
-        #[derive(Serialize)]
-        struct Error<'a> {
-            error: &'a str,
-        }
-        Response::json(status, &Error { error: sentence })
+        let sentence = serde_json::to_string(sentence).expect("text is JSON");
+        Response::new(status, JSON, format!("{{\"error\":{sentence}}}\n").into_bytes())
     }
 
     /// Adds a header. The value must not contain a line break.
     pub fn with_header(mut self, name: &str, value: &str) -> Response {
-        let _ = write!(self.headers, "{name}: {value}\r\n");
+        let _ = write!(self.head, "{name}: {value}\r\n");
         self
     }
 
@@ -83,56 +74,12 @@ impl Response {
         self.with_header(name, value)
     }
 
-    /// The headers from the value of `Server` on, without the last line end: `appinfo/1.0\r\nCache-Control:
-    /// no-store\r\n...`, to be sent as the value of `Server` by code that can send no other header.
-    pub fn headers_from_server_value(&self) -> &str {
-        self.headers["Server: ".len()..].trim_end()
-    }
-
-    /// The bytes after the headers.
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-/// Serializes responses, and keeps the memory it needs from one to the next.
-#[derive(Default)]
-pub struct Serializer {
-    message: Vec<u8>,
-    date: Date,
-}
-
-impl Serializer {
-    /// All bytes of a response; those of a response to HEAD end before the body.
-    pub fn serialize(&mut self, response: &Response, is_head: bool) -> &[u8] {
-        self.message.clear();
-        self.message.extend_from_slice(response.status_line.as_bytes());
-        self.message.extend_from_slice(response.headers.as_bytes());
-        self.message.extend_from_slice(self.date.now().as_bytes());
-        if !is_head {
-            self.message.extend_from_slice(&response.body);
-        }
-        &self.message
-    }
-}
-
-/// The `Date` header, which an origin server with a clock must send (RFC 9110, 6.6.1), and the
-/// empty line that ends the headers; renewed once a second.
-#[derive(Default)]
-struct Date {
-    second: u64,
-    line: String,
-}
-
-impl Date {
-    fn now(&mut self) -> &str {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        if self.second != now.as_secs() || self.line.is_empty() {
-            self.second = now.as_secs();
-            self.line.clear();
-            let _ = write!(self.line, "Date: {}\r\n\r\n", HttpDate::from(UNIX_EPOCH + now));
-        }
-        &self.line
+    /// All bytes of the response; those of a response to HEAD end before the body. The `Date` is the
+    /// present: an origin server with a clock must send it (RFC 9110, 6.6.1).
+    pub fn message(&self, is_head: bool) -> Vec<u8> {
+        let date = format!("Date: {}\r\n\r\n", HttpDate::from(SystemTime::now()));
+        let body = if is_head { b"" } else { &*self.body };
+        [self.head.as_bytes(), date.as_bytes(), body].concat()
     }
 }
 
@@ -141,8 +88,7 @@ mod tests {
     use super::*;
 
     fn text(response: &Response, is_head: bool) -> String {
-        let message = Serializer::default().serialize(response, is_head).to_vec();
-        String::from_utf8(message).expect("the response is text")
+        String::from_utf8(response.message(is_head)).expect("the response is text")
     }
 
     #[test]
@@ -176,23 +122,5 @@ mod tests {
             let response = Response::empty(200).with_safe_header("Appinfo-Pod", value);
             assert_eq!(text(&response, false).contains("Appinfo-Pod"), is_safe, "{value:?}");
         }
-    }
-
-    #[test]
-    fn headers_from_server_value_are_the_rest() {
-        let headers = Response::error(405, "no").headers_from_server_value().to_owned();
-        assert!(headers.starts_with("appinfo/") && headers.contains("\r\nConnection: close\r\n"));
-        assert!(headers.ends_with("Content-Length: 15"), "{headers}");
-    }
-
-    #[test]
-    fn body_is_what_follows_the_headers() {
-        assert_eq!(Response::error(405, "no").body(), b"{\"error\":\"no\"}\n");
-    }
-
-    #[test]
-    fn date_is_renewed_in_another_second() {
-        let mut date = Date { second: 1, line: "Date: long ago".to_owned() };
-        assert!(date.now().ends_with(" GMT\r\n\r\n"), "{}", date.line);
     }
 }

@@ -1,6 +1,6 @@
 //! The command line and its environment variables. A flag overrides its variable.
 
-use std::env;
+use std::env::{self, VarError};
 use std::ffi::OsString;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -24,19 +24,15 @@ pub struct Settings {
     pub drain: Duration,
     /// Whether to write a line per request to stdout.
     pub access_log: bool,
-    /// The share of the responses that fail.
-    error_rate: Ppm,
-    /// By how much the delayed responses are delayed.
-    delay: Duration,
-    /// The share of the responses that are delayed.
-    delay_rate: Ppm,
+    /// What is to be wrong with the responses.
+    pub faults: Faults,
 }
 
 /// What the command line asks for.
 pub enum Invocation {
     Run(Settings),
     /// Check the health of the program that listens there.
-    Check(SocketAddr),
+    Check(Settings),
     /// Print this and exit with 0: the help, the version.
     Print(String),
     /// Exit with 2; the sentence says why.
@@ -102,10 +98,10 @@ impl Invocation {
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         match CommandLine::from_args(&["appinfo"], &arguments) {
             Ok(line) if line.version => Invocation::Print(format!("{NAME_AND_VERSION}\n")),
-            Ok(line) if line.check => {
-                read_listen(line.listen).map_or_else(Invocation::Invalid, Invocation::Check)
+            Ok(line) => {
+                let run = if line.check { Invocation::Check } else { Invocation::Run };
+                Settings::read(line).map_or_else(Invocation::Invalid, run)
             }
-            Ok(line) => Settings::read(line).map_or_else(Invocation::Invalid, Invocation::Run),
             Err(early) if early.status.is_ok() => Invocation::Print(help(&early.output)),
             Err(early) => {
                 let why = early.output.trim_end().trim_end_matches('.');
@@ -122,30 +118,24 @@ impl Settings {
         format!("variant {variant}, listening on {address}, labels from {labels}")
     }
 
-    /// What is to be wrong with the responses.
-    pub fn faults(&self) -> Faults {
-        Faults::new(self.error_rate, self.delay, self.delay_rate)
-    }
-
     #[rustfmt::skip] // A row for each setting.
     fn read(line: CommandLine) -> Result<Settings, String> {
         let access_log = line.access_log.then(|| "1".to_owned());
         let (zero, five) = (Duration::ZERO, Duration::from_secs(5));
+        let every = (Ipv6Addr::UNSPECIFIED, 8080).into();
         Ok(Settings {
-            listen: read_listen(line.listen)?,
+            listen: setting("--listen", "APPINFO_LISTEN", line.listen, listen, every)?,
             variant: setting("--variant", "APPINFO_VARIANT", line.variant, variant, &VARIANTS[0])?,
             labels: setting("--labels", "APPINFO_LABELS", line.labels, path, "/etc/labels".into())?,
             drain: setting("--drain", "APPINFO_DRAIN", line.drain, seconds, five)?,
             access_log: setting("--access-log", "APPINFO_ACCESS_LOG", access_log, switch, false)?,
-            error_rate: setting("--error-rate", "APPINFO_ERROR_RATE", line.error_rate, percentage, Ppm(0))?,
-            delay: setting("--delay", "APPINFO_DELAY", line.delay, milliseconds, zero)?,
-            delay_rate: setting("--delay-rate", "APPINFO_DELAY_RATE", line.delay_rate, percentage, Ppm::ALL)?,
+            faults: Faults::new(
+                setting("--error-rate", "APPINFO_ERROR_RATE", line.error_rate, percentage, Ppm(0))?,
+                setting("--delay", "APPINFO_DELAY", line.delay, milliseconds, zero)?,
+                setting("--delay-rate", "APPINFO_DELAY_RATE", line.delay_rate, percentage, Ppm::ALL)?,
+            ),
         })
     }
-}
-
-fn read_listen(given: Option<String>) -> Result<SocketAddr, String> {
-    setting("--listen", "APPINFO_LISTEN", given, listen, (Ipv6Addr::UNSPECIFIED, 8080).into())
 }
 
 /// The arguments as text, with `--flag=value` split as argh wants it: `--flag value`.
@@ -176,8 +166,8 @@ fn help(usage: &str) -> String {
     help
 }
 
-/// A setting: the value of a flag, else of its variable, else the default. `read` says what is allowed if
-/// it does not accept the value.
+/// A setting: the value of a flag, else of its variable, else the default. An empty variable counts as unset.
+/// `read` says what is allowed if it does not accept the value.
 fn setting<T>(
     flag: &str,
     variable: &str,
@@ -185,28 +175,15 @@ fn setting<T>(
     read: fn(&str) -> Result<T, String>,
     default: T,
 ) -> Result<T, String> {
-    match lookup(flag, variable, given)? {
-        None => Ok(default),
-        Some((source, value)) => {
-            read(&value).map_err(|allowed| format!("{source} is {value:?}, but must be {allowed}."))
+    let (source, value) = match (given, env::var(variable)) {
+        (Some(value), _) => (flag, value),
+        (None, Ok(value)) if !value.is_empty() => (variable, value),
+        (None, Err(VarError::NotUnicode(odd))) => {
+            return Err(format!("{variable} is {odd:?}, but must be UTF-8 text."));
         }
-    }
-}
-
-/// Where a value comes from, and the value. An empty variable counts as unset.
-fn lookup<'a>(
-    flag: &'a str,
-    variable: &'a str,
-    given: Option<String>,
-) -> Result<Option<(&'a str, String)>, String> {
-    if let Some(value) = given {
-        return Ok(Some((flag, value)));
-    }
-    match env::var_os(variable).filter(|value| !value.is_empty()).map(OsString::into_string) {
-        None => Ok(None),
-        Some(Ok(value)) => Ok(Some((variable, value))),
-        Some(Err(odd)) => Err(format!("{variable} is {odd:?}, but must be UTF-8 text.")),
-    }
+        (None, _) => return Ok(default),
+    };
+    read(&value).map_err(|allowed| format!("{source} is {value:?}, but must be {allowed}."))
 }
 
 fn variant(value: &str) -> Result<&'static Variant, String> {

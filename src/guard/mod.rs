@@ -9,40 +9,43 @@
 //! |---|---|---|---|
 //! | keeps a request's head in memory, however long | exhaust the memory: one endless line | the limit on data | `hostile/memory.rs`: `attacks_leave_the_pod_alive_and_bystanders_served` |
 //! | waits for itself after a request in `HTTP/2.0` | hold a thread and two files until the server ends | the limit on open files | `hostile/abuse.rs`: `a_request_in_http_2_costs_one_thread_and_two_files` |
-//! | queues pipelined requests without bound | fill the memory, block the loop | [`slow_clients`], the low priority of its threads, the limit on data | `hostile/abuse.rs`: `pipelining_clients_that_never_read_block_nobody` |
+//! | queues pipelined requests without bound | fill the memory, block the loop | [`slow_clients`], the limit on data | `hostile/abuse.rs`: `pipelining_clients_that_never_read_block_nobody` |
 //! | reads an unread body where its request is dropped, into as much memory as was announced | block the loop, or exhaust the memory: one `POST` | [`bodies`], the limit on open files | `hostile/abuse.rs`: `bodies_are_ignored_and_the_response_comes_first` |
 //! | panics when a connection is reset | fill the log | [`panics`] | `hostile/abuse.rs`: `ten_thousand_resets_harm_nobody` |
 //! | panics, or stops accepting, when no file or thread is left | stop it from accepting | [`panics`], the error of [`Guard::receive`] | `hostile/abuse.rs`: `without_open_files_it_answers_or_restarts` |
 //! | promises one thread to two connections | make others wait by holding connections | [`self_probe`] | `hostile/abuse.rs`: `a_burst_of_held_connections_is_answered_promptly` |
 
 mod bodies;
+mod connection;
 mod panics;
 mod self_probe;
 mod slow_clients;
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::iter;
 use std::net::TcpListener;
-use std::sync::OnceLock;
+use std::thread::Builder;
 use std::time::Duration;
 
 use tiny_http::{Method, Request, Server};
 
-use crate::response::{Response, Serializer};
+use crate::response::Response;
 use crate::thread;
+pub use bodies::is_draining_bodies;
+use connection::{Connection, client};
 pub use panics::PANICKED;
 use self_probe::SelfProbe;
-use slow_clients::SlowClients;
+use slow_clients::{MAX_IN_A_ROW, Rows};
 
-/// How many requests are received at a time. The caller reads the labels file once for all of them,
-/// which saves a tenth of the processor time beside many clients.
-const MAX_BATCH: usize = 32;
+/// How many requests are received at a time, at most: those that are not admitted must not keep the others
+/// waiting. Many at a time show early which clients to cut off.
+const MAX_BATCH: usize = 1_024;
 
 /// tiny_http's server, and what protects it.
 pub struct Guard {
     server: &'static Server,
     probe: &'static SelfProbe,
-    slow_clients: SlowClients,
-    serializer: Serializer,
+    rows: Rows,
     /// Why no connection can be accepted any more, until the caller knows.
     accept_error: Option<io::Error>,
 }
@@ -51,23 +54,17 @@ impl Guard {
     /// Starts to accept connections. Fails when the process may not open another file or start another thread.
     pub fn start(listener: &TcpListener, is_supervised: bool) -> io::Result<Guard> {
         panics::install_panic_hook(is_supervised);
-        let accepting = listener.try_clone()?;
-        // tiny_http's threads get what the others leave of the processors: what they read, and queue without
-        // bound, must not outrun the loop that answers it. (This counts within a pod: the kernel shares
-        // the processors among groups first.) Threads inherit their niceness (sched(7)).
-        static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+        let listening = listener.try_clone()?;
+        // In a thread of its own: a priority cannot be raised again.
         let start = move || {
-            let _ = rustix::process::nice(19);
-            let server = Server::from_listener(accepting, None);
-            let _ = SERVER.set(server.map_err(|error| error.to_string()));
+            thread::lower_priority();
+            Server::from_listener(listening, None)
         };
-        let _ = thread::start("tiny_http", Box::new(start))?.join();
-        let server = SERVER.get().expect("a panic ends the process");
+        let server = Builder::new().spawn(start)?.join().expect("a panic ends the process");
         Ok(Guard {
-            server: server.as_ref().map_err(|error| io::Error::other(error.as_str()))?,
+            server: Box::leak(Box::new(server.map_err(io::Error::other)?)),
             probe: SelfProbe::start(listener)?,
-            slow_clients: SlowClients::new(),
-            serializer: Serializer::default(),
+            rows: Rows::new(),
             accept_error: None,
         })
     }
@@ -81,33 +78,21 @@ impl Guard {
     /// Waits for requests, for this time at most, and returns those that have come by then: none after
     /// the time, or when it was woken.
     /// Fails once, when no connection can be accepted any more.
-    pub fn receive(&mut self, timeout: Option<Duration>) -> io::Result<Vec<Request>> {
+    pub fn receive(&mut self, timeout: Duration) -> io::Result<Vec<Request>> {
         if let Some(error) = self.accept_error.take() {
             return Err(error);
         }
-        let mut received = match timeout {
-            None => self.server.recv().map(Some),
-            Some(timeout) => self.server.recv_timeout(timeout),
-        };
-        let mut batch = Vec::new();
-        // Of requests that are not admitted as well: a flood of them must not hold up the others.
-        let mut left = MAX_BATCH;
-        loop {
+        let server = self.server;
+        let first = server.recv_timeout(timeout).transpose();
+        let more = iter::from_fn(|| server.try_recv().transpose());
+        let mut admitted = Vec::new();
+        for received in first.into_iter().chain(more).take(MAX_BATCH) {
             match received {
-                Ok(Some(request)) => batch.extend(self.admit(request)),
-                // The time is over, it was woken, or tiny_http can accept no more.
-                Ok(None) => return Ok(batch),
-                Err(error) => {
-                    self.accept_error = Some(error).filter(|error| error.raw_os_error().is_some());
-                    return Ok(batch);
-                }
+                Ok(request) => admitted.extend(self.admit(request)),
+                Err(error) => self.accept_error = Some(error),
             }
-            left -= 1;
-            if left == 0 {
-                return Ok(batch);
-            }
-            received = self.server.try_recv();
         }
+        Ok(admitted)
     }
 
     /// The request, unless no handler is to see it.
@@ -116,34 +101,34 @@ impl Guard {
             self.respond(request, &Response::empty(204));
             return None;
         }
-        if self.slow_clients.admit(&request) {
+        let in_a_row = self.rows.record(&request);
+        if in_a_row <= MAX_IN_A_ROW {
             return Some(request);
         }
-        bodies::drop_unanswered(request);
+        if in_a_row == MAX_IN_A_ROW + 1 {
+            Connection::of(client(&request)).inspect(Connection::shut_down);
+        }
+        if bodies::is_announced(&request) {
+            bodies::respond_first(request, Vec::new());
+        } else {
+            drop(request.into_writer());
+        }
         None
     }
 
     /// Sends a response, without its body if the request's method is HEAD. Waits for a client that does
-    /// not read for no longer than the socket's write timeout; that client is ignored from then on.
+    /// not read for no longer than the socket's write timeout, and shuts its connection down.
     pub fn respond(&mut self, request: Request, response: &Response) {
-        let client = request.remote_addr().copied();
-        let is_head = *request.method() == Method::Head;
-        let sent = if bodies::is_unread(&request) {
-            bodies::respond_first(request, response, is_head)
-        } else {
-            let message = self.serializer.serialize(response, is_head);
-            // The bare stream, and one write.
-            let mut stream = request.into_writer();
-            stream.write_all(message).and_then(|()| stream.flush())
-        };
-        if let Err(error) = sent {
-            self.slow_clients.record_write_error(client, &error);
+        let client = client(&request);
+        let message = response.message(*request.method() == Method::Head);
+        if bodies::is_announced(&request) {
+            return bodies::respond_first(request, message);
         }
-    }
-
-    /// Whether a client still sends a body: to end the process would reset its connection, and the
-    /// response could be lost (RFC 9112, 9.6).
-    pub fn is_draining_bodies(&self) -> bool {
-        bodies::is_any_draining()
+        // The bare stream, and one write.
+        let mut stream = request.into_writer();
+        let sent = stream.write_all(&message).and_then(|()| stream.flush());
+        if sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            Connection::of(client).inspect(Connection::shut_down);
+        }
     }
 }

@@ -11,8 +11,8 @@ use crate::log;
 /// The exit status after a panic, the same as Rust's own.
 pub const PANICKED: u8 = 101;
 
-/// How many threads have ended because a client reset the connection.
-static RESETS: AtomicU32 = AtomicU32::new(0);
+/// How many of tiny_http's threads have ended because a client reset the connection.
+pub static RESETS: AtomicU32 = AtomicU32::new(0);
 
 /// Ignores the panics that clients cause, and ends the process after any other. A supervisor says so,
 /// and how often; without one, or if the fault is ours, this does.
@@ -29,9 +29,4 @@ pub fn install_panic_hook(is_supervised: bool) {
         }
         process::exit(PANICKED.into());
     }));
-}
-
-/// How many of tiny_http's threads have ended because a client reset the connection.
-pub fn count_resets() -> u32 {
-    RESETS.load(Relaxed)
 }

@@ -18,17 +18,15 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tiny_http::Request;
 
 use crate::client;
-use crate::guard::panics;
+use crate::guard::panics::RESETS;
 use crate::thread;
 
 /// How long to wait for a connection before the next probe: a fifth of the time after which `accept`
 /// fails.
 const INTERVAL: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// The same while there are requests: a connection that is accepted at once is not noticed.
-const BUSY_INTERVAL: Timespec = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-
-/// How long after a connection to probe.
+/// How long after a connection to probe, and again while there are requests: a connection that is accepted
+/// at once is not noticed.
 const DELAY: Duration = Duration::from_millis(50);
 
 /// How soon to probe again while connections are found waiting: each probe frees one.
@@ -71,24 +69,24 @@ impl SelfProbe {
     }
 
     fn run(&self, listener: &TcpListener) {
+        // At first for the connections that waited while the process started.
         loop {
-            // At first for the connections that waited while the process started.
             sleep(DELAY);
             while self.frees_a_connection() {
                 sleep(DELAY_AGAIN);
             }
-            let interval =
-                if self.is_busy.swap(false, Relaxed) { &BUSY_INTERVAL } else { &INTERVAL };
-            let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(interval));
+            if !self.is_busy.swap(false, Relaxed) {
+                let _ = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&INTERVAL));
+            }
         }
     }
 
     /// Probes once, and tells whether others may wait: a new thread has served the probe, so all others were
     /// held, and it went on to the next connection in the queue. If that was reset, it has ended.
     fn frees_a_connection(&self) -> bool {
-        let (threads, resets) = (count_threads(), panics::count_resets());
+        let (threads, resets) = (count_threads(), RESETS.load(Relaxed));
         let _ = client::get(self.address, &self.target, TIMEOUT);
-        count_threads() > threads || panics::count_resets() != resets
+        count_threads() > threads || RESETS.load(Relaxed) != resets
     }
 }
 

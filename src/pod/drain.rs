@@ -21,13 +21,8 @@ impl Draining {
         self.0.get().is_some()
     }
 
-    /// How long the drain still lasts; `None` before it has begun.
+    /// How long the drain still lasts; `None` when it is over, and before it has begun.
     pub fn left(&self) -> Option<Duration> {
-        Some(self.0.get()?.saturating_duration_since(Instant::now()))
-    }
-
-    /// Whether the drain is over.
-    pub fn is_over(&self) -> bool {
-        self.left() == Some(Duration::ZERO)
+        self.0.get()?.checked_duration_since(Instant::now())
     }
 }

@@ -5,7 +5,6 @@ mod limits;
 #[cfg(target_os = "linux")]
 mod linux_socket;
 pub mod listener;
-mod scheduling;
 pub mod server;
 pub mod signals;
 pub mod supervisor;

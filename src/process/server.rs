@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use crate::guard::Guard;
+use crate::guard::{self, Guard, PANICKED};
 use crate::log;
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
-use crate::process::supervisor::{Assignment, CANNOT_ACCEPT, CANNOT_START};
-use crate::process::{limits, listener, scheduling, signals};
+use crate::process::supervisor::{Assignment, CANNOT_START};
+use crate::process::{limits, listener, signals};
 use crate::settings::Settings;
 use crate::thread;
-use crate::web::access_log::RequestLine;
+use crate::web::access_log;
 use crate::web::delayed::{Delayed, Exchange};
 use crate::web::endpoints::{Endpoints, is_read};
-use crate::web::faults::{Fault, Faults};
+use crate::web::faults::Faults;
 use crate::web::metrics::{self, Metrics};
 use crate::web::route::Route;
 
@@ -43,7 +43,7 @@ pub fn run(settings: &Settings, assignment: Assignment) -> ExitCode {
     match Server::start(settings, assignment) {
         Err(why) => log::fail(if is_supervised { CANNOT_START } else { 1 }, &why),
         Ok(mut server) => match server.serve_until_drained() {
-            Err(_) if is_supervised => ExitCode::from(CANNOT_ACCEPT),
+            Err(_) if is_supervised => ExitCode::from(PANICKED),
             Err(error) => log::fail(1, &format!("cannot accept connections any more: {error}")),
             Ok(()) => {
                 server.shut_down();
@@ -83,12 +83,12 @@ impl Server {
                 log::line(format_args!("cannot limit the server process: {error}"));
             }
         }
-        if restarts > 0 {
+        if restarts > 0 || supervisor.is_none() {
             require_resources(&listener).map_err(|error| {
                 format!("cannot start {NEEDED} threads and open {NEEDED} files, as serving takes: {error}")
             })?;
         }
-        scheduling::use_batch_scheduling();
+        thread::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
         // Shared with the thread that takes signals, until the process ends.
         let draining: &_ = Box::leak(Box::new(Draining::default()));
@@ -103,7 +103,7 @@ impl Server {
             guard,
             draining,
             endpoints: Endpoints::new(settings.variant, labels, draining),
-            faults: settings.faults(),
+            faults: settings.faults.clone(),
             delayed: Delayed::default(),
             metrics: Metrics::new(settings.variant.name, restarts),
             access_log: settings.access_log,
@@ -113,11 +113,11 @@ impl Server {
     /// Fails when no connection can be accepted any more.
     fn serve_until_drained(&mut self) -> io::Result<()> {
         while !self.draining.has_begun() {
-            self.serve(None)?;
+            self.serve(Duration::MAX)?;
         }
         listener::accept_silent_connections(&self.listener);
-        while !self.draining.is_over() {
-            self.serve(self.draining.left())?;
+        while let Some(left) = self.draining.left() {
+            self.serve(left)?;
         }
         Ok(())
     }
@@ -137,11 +137,11 @@ impl Server {
         }
         listener::close(&self.listener);
         self.serve_until_quiet(QUIET_PERIOD, end);
-        while self.guard.is_draining_bodies() && Instant::now() < end {
-            let _ = self.serve(Some(ACCEPT_PERIOD));
+        while guard::is_draining_bodies() && Instant::now() < end {
+            let _ = self.serve(ACCEPT_PERIOD);
         }
         while self.delayed.next_due().is_some() {
-            let _ = self.serve(None);
+            let _ = self.serve(Duration::MAX);
         }
     }
 
@@ -150,7 +150,7 @@ impl Server {
         let mut last = Instant::now();
         while last.elapsed() < silence && Instant::now() < end {
             // That the closed listener accepts no more is an error as well.
-            if let Ok(true) = self.serve(Some(silence)) {
+            if let Ok(true) = self.serve(silence) {
                 last = Instant::now();
             }
         }
@@ -159,8 +159,8 @@ impl Server {
     /// Waits for requests, for this time at most and no longer than until a delayed response is due, and
     /// answers all that have come by then; returns whether one has.
     /// Fails when no connection can be accepted any more.
-    fn serve(&mut self, timeout: Option<Duration>) -> io::Result<bool> {
-        let timeout = self.delayed.next_due().into_iter().chain(timeout).min();
+    fn serve(&mut self, timeout: Duration) -> io::Result<bool> {
+        let timeout = self.delayed.next_due().map_or(timeout, |due| due.min(timeout));
         let requests = self.guard.receive(timeout)?;
         let has_received = !requests.is_empty();
         if has_received || self.delayed.next_due() == Some(Duration::ZERO) {
@@ -178,7 +178,7 @@ impl Server {
     fn handle(&mut self, request: Request) {
         let route = Route::of(request.url());
         let has_faults = route == Route::AppInfo && is_read(request.method());
-        let Fault { fails, delay } = if has_faults { self.faults.next() } else { Fault::default() };
+        let (fails, delay) = if has_faults { self.faults.next() } else { Default::default() };
         let exchange = Exchange { request, received_at: Instant::now(), route, fails };
         if let Some(exchange) = self.delayed.defer(exchange, delay) {
             self.respond(exchange);
@@ -191,19 +191,19 @@ impl Server {
         let response = self.endpoints.response(route, request.method(), fails, &self.metrics);
         let status = response.status;
         let method = metrics::method(request.method());
-        let request_line = self.access_log.then(|| RequestLine::of(&request));
+        let method_and_path = self.access_log.then(|| access_log::method_and_path(&request));
         self.guard.respond(request, response);
 
         let took = received_at.elapsed();
         self.metrics.count(method, route, status, took);
-        if let Some(line) = request_line {
-            line.log(status, took);
+        if let Some(method_and_path) = method_and_path {
+            access_log::write(&method_and_path, status, took);
         }
     }
 }
 
-/// Checks, after a crash of another server, that the process may open some files and start some threads. A server that
-/// may not would crash again and again, and Kubernetes would not show it.
+/// Checks that the process may open some files and start some threads. tiny_http panics where it may not, and
+/// the server would crash again and again, which Kubernetes would not show.
 fn require_resources(listener: &TcpListener) -> io::Result<()> {
     let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
     static GATE: Mutex<()> = Mutex::new(());

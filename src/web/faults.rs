@@ -13,6 +13,7 @@ impl Ppm {
 }
 
 /// Picks its share of a sequence, as evenly as possible.
+#[derive(Clone)]
 struct EvenSampler {
     share: Ppm,
     /// What has accumulated since the last pick. It starts at half of the whole, so that of any `n`
@@ -36,16 +37,8 @@ impl EvenSampler {
     }
 }
 
-/// What is wrong with one response; nothing by default.
-#[derive(Default)]
-pub struct Fault {
-    /// It is the broken variant's.
-    pub fails: bool,
-    /// By how much it is delayed.
-    pub delay: Duration,
-}
-
 /// What is wrong with the responses of `/v1/appinfo`.
+#[derive(Clone)]
 pub struct Faults {
     errors: EvenSampler,
     /// By how much the delayed responses are delayed.
@@ -61,11 +54,11 @@ impl Faults {
         Faults { errors: EvenSampler::new(error_rate), delay, delays }
     }
 
-    /// What is wrong with the next response.
-    pub fn next(&mut self) -> Fault {
+    /// Whether the next response is the broken variant's, and by how much it is delayed.
+    pub fn next(&mut self) -> (bool, Duration) {
         let fails = self.errors.next();
         let is_delayed = self.delays[usize::from(fails)].next();
-        Fault { fails, delay: if is_delayed { self.delay } else { Duration::ZERO } }
+        (fails, if is_delayed { self.delay } else { Duration::ZERO })
     }
 }
 
@@ -97,8 +90,8 @@ mod tests {
         let mut faults = Faults::new(Ppm(250_000), Duration::from_secs(3), Ppm(100_000));
         let mut counts = BTreeMap::new();
         for _ in 0..400 {
-            let fault = faults.next();
-            *counts.entry((fault.fails, fault.delay.as_secs())).or_insert(0) += 1;
+            let (fails, delay) = faults.next();
+            *counts.entry((fails, delay.as_secs())).or_insert(0) += 1;
         }
         let expected = [((false, 0), 270), ((false, 3), 30), ((true, 0), 90), ((true, 3), 10)];
         assert_eq!(counts, BTreeMap::from(expected));

@@ -311,9 +311,9 @@ fn a_request_hidden_from_a_proxy_reveals_nothing() {
     let length = hidden.len();
     for (hiding, statuses) in [
         // CVE-2026-66752: every `Transfer-Encoding` is taken for chunked.
-        ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), ["405", "404"]),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0".to_owned(), &["405"][..]),
         // CVE-2026-66753: a bare line feed is part of a header's value, and hides what is behind it.
-        (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), ["200", "404"]),
+        (format!("GET /healthz HTTP/1.1\r\nX: a\nContent-Length: {length}"), &["200", "404"]),
     ] {
         let mut appinfo = release().spawn();
         let request = format!("{hiding}\r\n\r\n{hidden}");
@@ -326,7 +326,7 @@ fn a_request_hidden_from_a_proxy_reveals_nothing() {
             found.into_iter().filter(|status| status.parse::<u16>().is_ok()).collect();
         assert_eq!(found, statuses);
         let text = responses.concat();
-        assert_eq!(text.matches("Connection: close\r\n").count(), 2, "{text}");
+        assert_eq!(text.matches("Connection: close\r\n").count(), statuses.len(), "{text}");
         assert!(!text.contains("secret"), "{text}");
         is_unharmed(&mut appinfo);
     }
@@ -382,15 +382,8 @@ fn a_client_with_the_port_of_a_slow_one_is_served() {
     let port = stream.local_addr().expect("it has an address").port();
     SockRef::from(&stream).set_recv_buffer_size(4_096).expect("a small buffer");
     let requests = "GET / HTTP/1.1\r\n\r\n".repeat(1_000);
-    stream.write_all(requests.as_bytes()).expect("requests can be sent");
-    let pages = || appinfo.get("/metrics").metric(PAGES);
-    until("it has got a page", || pages() >= Some(3.0));
-    until("it is ignored", || {
-        let before = pages();
-        thread::sleep(Duration::from_millis(200));
-        pages() == before
-    });
-    reset(stream);
+    let _ = stream.write_all(requests.as_bytes());
+    until("it is reset", || stream.write(b"x").is_err());
     let mut stream = connect_from_port(port, appinfo.address);
     stream.write_all(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n").expect("it can be sent");
     assert_eq!(common::read_response(&mut stream, false).expect("a response").status, 200);

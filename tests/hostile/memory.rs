@@ -20,7 +20,7 @@ use crate::common::{self, DEADLINE, Start, eventually};
 const LIMIT: u64 = 96 << 20;
 
 /// How long an attack goes on at most.
-const ATTACK: Duration = Duration::from_secs(4);
+const ATTACK: Duration = Duration::from_secs(2);
 
 /// The longest that anybody else may have to wait for a response.
 const PATIENCE: Duration = Duration::from_millis(2_500);
