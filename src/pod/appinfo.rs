@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use crate::pod::labels::Labels;
 
 /// How a pod is deployed. What is unknown is an empty string.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AppInfo {
     /// The pod's name, from `MY_POD_NAME`.
@@ -23,38 +23,30 @@ pub struct AppInfo {
     pub labels: Labels,
 }
 
-/// What a pod knows about itself from the start: two environment variables that the manifest sets
-/// through the downward API.
-pub struct Pod {
-    pub name: String,
-    pub namespace: String,
-}
-
-impl Pod {
-    /// Reads the environment variables; what is missing is empty.
-    pub fn from_environment() -> Pod {
-        let variable = |name| env::var_os(name).unwrap_or_default().to_string_lossy().into_owned();
-        Pod { name: variable("MY_POD_NAME"), namespace: variable("MY_POD_NAMESPACE") }
-    }
-}
-
 impl AppInfo {
-    /// All that is known about a pod with these labels.
-    pub fn new(pod: &Pod, labels: Labels) -> AppInfo {
-        let mut appinfo = AppInfo {
-            pod_name: pod.name.clone(),
-            namespace: pod.namespace.clone(),
-            ..AppInfo::default()
+    /// All that is known about this pod, with these labels.
+    pub fn new(mut labels: Labels) -> AppInfo {
+        let mut take = |key| match labels.iter().position(|(other, _)| other == key) {
+            Some(place) => labels.remove(place).1,
+            None => String::new(),
         };
-        for (key, value) in labels {
-            match key.as_str() {
-                "app" => appinfo.app_name = value,
-                "release" => appinfo.release = value,
-                _ => appinfo.labels.push((key, value)),
-            }
+        AppInfo {
+            pod_name: pod_name(),
+            app_name: take("app"),
+            namespace: variable("MY_POD_NAMESPACE"),
+            release: take("release"),
+            labels,
         }
-        appinfo
     }
+}
+
+/// This pod's name, which the manifest sets through the downward API; empty if it does not.
+pub fn pod_name() -> String {
+    variable("MY_POD_NAME")
+}
+
+fn variable(name: &str) -> String {
+    env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn as_map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {

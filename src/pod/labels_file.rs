@@ -10,7 +10,6 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::log;
 use crate::pod::labels::{self, Labels};
@@ -48,16 +47,7 @@ impl LabelsFile {
     /// cannot be used.
     pub fn read_if_changed(&mut self) -> Option<Result<Labels, String>> {
         let path = self.path.display();
-        let is_out_of_files = |error: &io::Error| {
-            matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-        };
-        let text = match self.read() {
-            // Connections have taken them all. What was read last still holds.
-            Err(error) if is_out_of_files(&error) && self.last.is_some() => {
-                return None;
-            }
-            text => text.map_err(|why| format!("cannot use the labels file {path}: {why}")),
-        };
+        let text = self.read().map_err(|why| format!("cannot use the labels file {path}: {why}"));
         if self.last.as_ref() == Some(&text) {
             return None;
         }

@@ -1,6 +1,6 @@
-//! The three behaviors of the tutorial. A fourth is one more row in [`VARIANTS`] and the function that
-//! it names, its name in the justfile's `variants`, which gives it an image, and a row in the table
-//! of images in manifests/README.md; the command line, its help and its errors read the table here.
+//! The three behaviors of the tutorial. A fourth is one more row in [`VARIANTS`], its name in the
+//! justfile's `variants`, which gives it an image, and a row in the table of images in
+//! manifests/README.md; the command line, its help and its errors read the table here.
 
 use crate::pod::appinfo::AppInfo;
 
@@ -25,27 +25,19 @@ pub static VARIANTS: [Variant; 3] = [
     Variant {
         name: "baseline",
         summary: "forgets the namespace: the bug that the story is about",
-        behavior: baseline,
+        behavior: |facts| facts.map(|facts| AppInfo { namespace: String::new(), ..facts }),
     },
     Variant {
         name: "broken",
         summary: "always fails: the failed attempt at a fix",
-        behavior: broken,
+        behavior: |_| Err(BROKEN.to_owned()),
     },
-    Variant { name: "namespace", summary: "fills the namespace in: the fix", behavior: namespace },
+    Variant {
+        name: "namespace",
+        summary: "fills the namespace in: the fix",
+        behavior: |facts| facts,
+    },
 ];
-
-fn baseline(facts: Result<AppInfo, String>) -> Result<AppInfo, String> {
-    facts.map(|facts| AppInfo { namespace: String::new(), ..facts })
-}
-
-fn broken(_: Result<AppInfo, String>) -> Result<AppInfo, String> {
-    Err(BROKEN.to_owned())
-}
-
-fn namespace(facts: Result<AppInfo, String>) -> Result<AppInfo, String> {
-    facts
-}
 
 impl Variant {
     /// The variant of that name.

@@ -33,15 +33,16 @@ pub fn optimize(listener: &TcpListener) {
     let _ = DeferAccept.set(listener, &1);
 }
 
-/// Lets connections be accepted before they have sent anything.
+/// Lets connections be accepted before they have sent anything. At the end that matters: closing the socket
+/// resets those that are not accepted yet.
 pub fn accept_silent_connections(listener: &TcpListener) {
     let _ = DeferAccept.set(listener, &0);
 }
 
-/// Drops the first packet of each new connection from now on. Without this, sixteen busy clients lost a
-/// request in one of some hundred stops: closing the socket resets a connection that came after the
-/// last look at its queue.
-pub fn drop_syn_packets(listener: &TcpListener) {
+/// Drops the first packet of each new connection from now on, so that those that are established can all be
+/// accepted before the socket is closed. (Without this, sixteen busy clients lost a request in one of some
+/// hundred stops.) A client that connects now gets no answer, and is refused when it tries again.
+pub fn drop_new_connections(listener: &TcpListener) {
     // Bit SYN of a TCP packet's flags, in its byte 13 (RFC 9293, 3.1): such packets are cut to nothing,
     // the others are kept (the kernel's networking/filter.rst).
     let instruction = |code: u32, jt, jf, k| libc::sock_filter { code: code as u16, jt, jf, k };

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 #[cfg(target_os = "linux")]
 use crate::process::linux_socket;
+pub use linux_socket::{accept_silent_connections, drop_new_connections};
 
 /// How long a connection may be silent before it is cut: an idle or half-open connection holds a thread
 /// of tiny_http's.
@@ -32,7 +33,8 @@ const RECEIVE_BUFFER_BYTES: usize = 4 << 10;
 pub fn open(address: SocketAddr) -> Result<TcpListener, String> {
     let is_every = address.is_ipv6() && address.ip().is_unspecified();
     let opened = match bind(address) {
-        Err(error) if is_every && has_no_ipv6(&error) => {
+        // Built or started without IPv6, the kernel tells it in several ways.
+        Err(error) if is_every && error.kind() != ErrorKind::AddrInUse => {
             bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         opened => opened,
@@ -43,12 +45,6 @@ pub fn open(address: SocketAddr) -> Result<TcpListener, String> {
              APPINFO_LISTEN; port 0 picks a free port."
         )
     })
-}
-
-/// Whether the kernel was built or started without IPv6, or has it switched off.
-fn has_no_ipv6(error: &io::Error) -> bool {
-    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
-    error.raw_os_error() == Some(unsupported) || error.kind() == ErrorKind::AddrNotAvailable
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
@@ -70,7 +66,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     nix::sys::socket::bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
     listen(&socket, Backlog::MAXCONN)?;
     let listener = TcpListener::from(socket);
-    #[cfg(target_os = "linux")]
     linux_socket::optimize(&listener);
     Ok(listener)
 }
@@ -86,22 +81,12 @@ pub fn has_pending_connection(listener: &TcpListener) -> bool {
     poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
-/// Lets connections be accepted before they have sent anything. At the end that matters: closing the socket
-/// resets those that are not accepted yet.
-pub fn accept_silent_connections(listener: &TcpListener) {
-    #[cfg(target_os = "linux")]
-    linux_socket::accept_silent_connections(listener);
-    #[cfg(not(target_os = "linux"))]
-    let _ = listener;
-}
-
-/// Drops new connections, so that those that are established can all be accepted before the socket is
-/// closed. A client that connects now gets no answer, and is refused when it tries again.
-pub fn drop_new_connections(listener: &TcpListener) {
-    #[cfg(target_os = "linux")]
-    linux_socket::drop_syn_packets(listener);
-    #[cfg(not(target_os = "linux"))]
-    let _ = listener;
+#[cfg(not(target_os = "linux"))]
+mod linux_socket {
+    use std::net::TcpListener;
+    pub fn optimize(_: &TcpListener) {}
+    pub fn accept_silent_connections(_: &TcpListener) {}
+    pub fn drop_new_connections(_: &TcpListener) {}
 }
 
 /// Stops accepting connections; those that are open stay open.

@@ -32,8 +32,8 @@ pub fn drain_after(signal: Signal, drain: Duration) -> Duration {
 }
 
 /// Begins to drain on the first signal, and calls `wake`. A second one ends the process at once, with
-/// the status that a shell would show, 128 plus its number; with a supervisor that is the supervisor's
-/// task, and here a repeated signal means nothing (Ctrl+C and `pkill appinfo` signal both processes).
+/// the status that a shell would show, 128 plus its number. With a supervisor that is the supervisor's
+/// task, and here a second signal means nothing (Ctrl+C and `pkill appinfo` signal both processes).
 /// Fails when the process may start no thread.
 pub fn handle(
     drain: Duration,
@@ -41,15 +41,10 @@ pub fn handle(
     is_supervised: bool,
     wake: impl Fn() + Send + 'static,
 ) -> io::Result<()> {
-    let take = move || loop {
-        // An error means a signal that does not exist (sigwait(3)).
-        let signal = stopping().wait().expect("these signals exist");
-        if draining.has_begun() {
-            if !is_supervised {
-                process::exit(128 + signal as i32);
-            }
-            continue;
-        }
+    // An error means a signal that does not exist (sigwait(3)).
+    let next = || stopping().wait().expect("these signals exist");
+    let take = move || {
+        let signal = next();
         let time = drain_after(signal, drain);
         draining.begin(time);
         wake();
@@ -58,6 +53,9 @@ pub fn handle(
             seconds => log::line(format_args!(
                 "received {signal}: not ready any more, draining for {seconds} s"
             )),
+        }
+        if !is_supervised {
+            process::exit(128 + next() as i32);
         }
     };
     thread::start("signals", Box::new(take)).map(drop)

@@ -5,6 +5,7 @@
 use std::env;
 use std::ffi::{CString, OsString};
 use std::io::{self, Error, ErrorKind};
+use std::iter;
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
@@ -13,10 +14,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use rustix::process::{Pid, WaitOptions, WaitStatus};
 
-use crate::guard::PANICKED;
 use crate::log;
 use crate::process::{limits, signals};
 
@@ -26,9 +26,6 @@ const VARIABLE: &str = "APPINFO_SUPERVISOR";
 
 /// The exit status of a server that could not start, and has said why.
 pub const CANNOT_START: u8 = 3;
-
-/// The exit status of a server that could not accept connections any more.
-pub const CANNOT_ACCEPT: u8 = 4;
 
 /// The least time between two lines about restarts: an attack may cause several in a second.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -72,16 +69,13 @@ pub fn assignment() -> Option<Assignment> {
 /// The server's assignment, where no second process can be started: this one has to serve. (Always so on a
 /// Mac, where the kernel does not tell of a child's end while SIGCHLD is blocked.)
 pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignment> {
-    let mut supervisor = Supervisor { drain, end: None };
+    // When the drain has to be over, once a signal has come.
+    let mut end: Option<Instant> = None;
     let mut last_line: Option<Instant> = None;
     for restarts in 0.. {
-        let left = supervisor.end.map(|end| end.saturating_duration_since(Instant::now()));
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let server = match spawn(&listener, restarts, left) {
             Ok(server) => server,
-            Err(error) if restarts > 0 => {
-                let why = format!("cannot start another server process: {error}.");
-                return Ok(log::fail(1, &why));
-            }
             Err(error) => {
                 if cfg!(target_os = "linux") {
                     log::line(format_args!(
@@ -91,19 +85,20 @@ pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignmen
                 return Err(Assignment { listener, supervisor: None, restarts, drain: left });
             }
         };
-        let status = supervisor.wait_for(server);
-        let has_drained = supervisor.end.is_some_and(|end| end <= Instant::now());
+        let status = wait_for(server, drain, &mut end);
         match status.exit_status() {
-            Some(0) => break,
             Some(status) if status == i32::from(CANNOT_START) => return Ok(ExitCode::FAILURE),
-            _ if has_drained => break,
+            status if status == Some(0) || end.is_some_and(|end| end <= Instant::now()) => break,
             _ => {}
         }
         if last_line.is_none_or(|time| time.elapsed() >= LOG_INTERVAL) {
             last_line = Some(Instant::now());
+            let how = match status.terminating_signal().map(Signal::try_from) {
+                Some(Ok(signal)) => format!("was ended by {signal}"),
+                _ => "could accept no more connections, or panicked".to_owned(),
+            };
             log::line(format_args!(
-                "the server process {}: restarting it, restart {} since the start",
-                describe(status),
+                "the server process {how}: restarting it, restart {} since the start",
                 restarts + 1
             ));
         }
@@ -112,56 +107,28 @@ pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignmen
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a supervisor knows while it waits.
-struct Supervisor {
-    /// For how long a server is to drain after SIGTERM.
-    drain: Duration,
-    /// When it has to be over, once a signal has come.
-    end: Option<Instant>,
-}
-
-impl Supervisor {
-    /// Passes signals on until this server has ended, and returns how it did.
-    fn wait_for(&mut self, server: nix::unistd::Pid) -> WaitStatus {
-        let mut waited_for: SigSet = signals::stopping();
-        waited_for.add(Signal::SIGCHLD);
-        loop {
-            match waited_for.wait().expect("these signals exist") {
-                Signal::SIGCHLD => {
-                    let mut ended = None;
-                    // As PID 1 it is the parent of processes that others have left behind.
-                    while let Ok(Some((child, status))) = rustix::process::wait(WaitOptions::NOHANG)
-                    {
-                        if child.as_raw_nonzero().get() == server.as_raw() {
-                            ended = Some(status);
-                        }
-                    }
-                    if let Some(status) = ended {
-                        return status;
-                    }
-                }
-                // The server dies with this process.
-                signal if self.end.is_some() => process::exit(128 + signal as i32),
-                signal => {
-                    let drain = signals::drain_after(signal, self.drain);
-                    self.end = Some(Instant::now() + drain);
-                    let _ = kill(server, signal);
+/// Passes signals on until this server has ended, and returns how it did. Sets `end` at the first one.
+fn wait_for(server: nix::unistd::Pid, drain: Duration, end: &mut Option<Instant>) -> WaitStatus {
+    let mut waited_for = signals::stopping();
+    waited_for.add(Signal::SIGCHLD);
+    loop {
+        match waited_for.wait().expect("these signals exist") {
+            Signal::SIGCHLD => {
+                // As PID 1 it is the parent of processes that others have left behind.
+                let ended = iter::from_fn(|| rustix::process::wait(WaitOptions::NOHANG).ok()?);
+                let is_server =
+                    |(child, _): &(Pid, _)| child.as_raw_nonzero().get() == server.as_raw();
+                if let Some((_, status)) = ended.filter(is_server).last() {
+                    return status;
                 }
             }
+            // The server dies with this process.
+            signal if end.is_some() => process::exit(128 + signal as i32),
+            signal => {
+                *end = Some(Instant::now() + signals::drain_after(signal, drain));
+                let _ = kill(server, signal);
+            }
         }
-    }
-}
-
-/// How a server ended, as a part of a sentence.
-fn describe(status: WaitStatus) -> String {
-    if let Some(signal) = status.terminating_signal() {
-        let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
-        return format!("was ended by {name}");
-    }
-    match status.exit_status().and_then(|status| u8::try_from(status).ok()) {
-        Some(CANNOT_ACCEPT) => "could accept no more connections".to_owned(),
-        Some(PANICKED) => "could start no more threads, or panicked".to_owned(),
-        status => format!("ended with status {}", status.unwrap_or_default()),
     }
 }
 
@@ -172,22 +139,23 @@ fn spawn(
     restarts: u64,
     drain: Option<Duration>,
 ) -> Result<nix::unistd::Pid, Error> {
-    let arguments = env::args_os().map(c_string).collect::<Result<Vec<_>, _>>()?;
-    let is_ours = |name: &OsString| name == VARIABLE || name == "RUST_MIN_STACK";
-    let drain = drain.map_or("-".to_owned(), |drain| drain.as_millis().to_string());
-    let mut environment = vec![
-        c_string(format!("{VARIABLE}={} {restarts} {drain}", process::id()))?,
-        // Of the threads that tiny_http starts, std reads it from there.
-        c_string(format!("RUST_MIN_STACK={}", limits::STACK_BYTES))?,
-    ];
-    for (mut name, value) in env::vars_os().filter(|(name, _)| !is_ours(name)) {
-        name.push("=");
-        name.push(value);
-        environment.push(c_string(name)?);
-    }
     if !cfg!(target_os = "linux") {
         return Err(ErrorKind::Unsupported.into());
     }
+    let drain = drain.map_or("-".to_owned(), |drain| drain.as_millis().to_string());
+    // The first of two variables of a name counts.
+    let environment = [
+        format!("{VARIABLE}={} {restarts} {drain}", process::id()).into(),
+        // Of the threads that tiny_http starts, std reads it from there.
+        format!("RUST_MIN_STACK={}", limits::STACK_BYTES).into(),
+    ];
+    let inherited = env::vars_os().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        name
+    });
+    let environment = c_strings(environment.into_iter().chain(inherited))?;
+    let arguments = c_strings(env::args_os())?;
     let mut files = PosixSpawnFileActions::init()?;
     files.add_dup2(listener.as_raw_fd(), 0)?;
     let attributes = PosixSpawnAttr::init()?;
@@ -196,7 +164,7 @@ fn spawn(
     Ok(posix_spawn(program, &files, &attributes, &arguments, &environment)?)
 }
 
-/// Text as the system takes it.
-fn c_string(text: impl Into<OsString>) -> Result<CString, Error> {
-    Ok(CString::new(text.into().into_vec())?)
+/// Texts as the system takes them.
+fn c_strings(texts: impl Iterator<Item = OsString>) -> Result<Vec<CString>, Error> {
+    Ok(texts.map(|text| CString::new(text.into_vec())).collect::<Result<_, _>>()?)
 }

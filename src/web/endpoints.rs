@@ -2,19 +2,18 @@
 
 use tiny_http::Method;
 
-use crate::pod::appinfo::{AppInfo, Pod};
+use crate::pod::appinfo::{self, AppInfo};
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
 use crate::pod::variant::{self, Variant};
 use crate::response::{JSON, Response};
-use crate::web::metrics::Metrics;
+use crate::web::metrics::{Metrics, TEXT_FORMAT};
 use crate::web::page;
 use crate::web::route::Route;
 
 /// The responses, made in advance where that is possible.
 pub struct Endpoints {
     variant: &'static Variant,
-    pod: Pod,
     labels: LabelsFile,
     draining: &'static Draining,
     appinfo: Response,
@@ -44,7 +43,6 @@ impl Endpoints {
         let allow = |response: Response| response.with_header("Allow", "GET, HEAD, OPTIONS");
         let mut endpoints = Endpoints {
             variant,
-            pod: Pod::from_environment(),
             labels,
             draining,
             appinfo: Response::empty(204),
@@ -71,11 +69,11 @@ impl Endpoints {
     /// that is sent after it.
     pub fn refresh(&mut self) {
         let Some(labels) = self.labels.read_if_changed() else { return };
-        let facts = labels.map(|labels| AppInfo::new(&self.pod, labels));
+        let facts = labels.map(AppInfo::new);
         let release = facts.as_ref().map(|facts| facts.release.clone()).unwrap_or_default();
         let with_pod = |response: Response| {
             response
-                .with_safe_header("Appinfo-Pod", &self.pod.name)
+                .with_safe_header("Appinfo-Pod", &appinfo::pod_name())
                 .with_safe_header("Appinfo-Release", &release)
         };
         self.failure = with_pod(Response::error(500, variant::BROKEN));
@@ -105,7 +103,7 @@ impl Endpoints {
             // to show.
             Route::Readyz | Route::Healthz => &self.ok,
             Route::Metrics => {
-                self.metrics = metrics.response();
+                self.metrics = Response::new(200, TEXT_FORMAT, metrics.to_string().into_bytes());
                 &self.metrics
             }
         }

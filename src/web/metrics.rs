@@ -8,19 +8,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tiny_http::Method;
 
-use crate::response::Response;
 use crate::web::route::{ROUTES, Route};
 
-const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The content type of the text.
+pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The histogram's upper bounds, in seconds as Prometheus shows them.
-const BOUNDS: [&str; 18] = [
-    "0.00001", "0.000025", "0.00005", "0.0001", "0.00025", "0.0005", "0.001", "0.0025", "0.005",
-    "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5",
-];
-
-/// The same in microseconds.
-const MICROSECONDS: [u64; BOUNDS.len()] = [
+/// The histogram's upper bounds, in microseconds.
+const BOUNDS: [u64; 18] = [
     10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
     500_000, 1_000_000, 2_500_000, 5_000_000,
 ];
@@ -73,17 +67,18 @@ impl Metrics {
         histogram.buckets[bucket(took)] += 1;
         histogram.sum += took;
     }
-
-    /// The response of `/metrics`.
-    pub fn response(&self) -> Response {
-        Response::new(200, TEXT_FORMAT, self.to_string().into_bytes())
-    }
 }
 
 /// The place of the first bucket whose bound is not exceeded: `le` means "less than or equal".
 fn bucket(took: Duration) -> usize {
     let nanoseconds = took.as_nanos() as u64;
-    MICROSECONDS.partition_point(|bound| bound * 1_000 < nanoseconds)
+    BOUNDS.partition_point(|bound| bound * 1_000 < nanoseconds)
+}
+
+/// Microseconds as seconds, as Prometheus writes them: `0.0005`, `1`, `2.5`.
+fn seconds(microseconds: u64) -> String {
+    let seconds = format!("{}.{:06}", microseconds / 1_000_000, microseconds % 1_000_000);
+    seconds.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl Display for Metrics {
@@ -105,7 +100,7 @@ impl Display for Metrics {
              # TYPE http_request_duration_seconds histogram\n",
         )?;
         for ((_, path), Histogram { buckets, sum }) in ROUTES.iter().zip(&self.durations) {
-            let bounds = BOUNDS.into_iter().chain(["+Inf"]);
+            let bounds = BOUNDS.into_iter().map(seconds).chain(["+Inf".to_owned()]);
             let mut count = 0;
             for (bound, bucket) in bounds.zip(buckets) {
                 count += bucket;
@@ -153,11 +148,12 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_sorted_and_are_what_they_say() {
-        assert!(MICROSECONDS.is_sorted());
-        for (text, microseconds) in BOUNDS.into_iter().zip(MICROSECONDS) {
-            let seconds: f64 = text.parse().expect("a number");
-            assert_eq!((seconds * 1e6).round() as u64, microseconds);
+    fn bounds_are_sorted_and_shown_in_seconds() {
+        assert!(BOUNDS.is_sorted());
+        for (microseconds, shown) in
+            [(10, "0.00001"), (2_500, "0.0025"), (1_000_000, "1"), (2_500_000, "2.5")]
+        {
+            assert_eq!(seconds(microseconds), shown);
         }
     }
 
