@@ -1,31 +1,18 @@
-//! The same commit gives the same bytes on every machine.
+//! The same sources give the same bytes on every machine.
 
-use std::env;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::common::engines::{Engine, Images};
+use crate::common::engines::{Engine, Images, just};
 use crate::common::{Folder, have, repository, run, skip};
 use crate::recipes::path_without_cargo;
-use serde_json::Value;
 
-/// Builds in fresh clones whose folders, `umask`, home and cargo home differ; in the second one without
-/// cargo, in a stand-in for a container.
-#[test]
-#[ignore = "compiles everything twice"]
-fn another_folder_and_home_give_the_same_binary_and_image() {
-    if !have(&["just", "git"]) {
-        return;
-    }
-    if !repository().join(".git").exists() {
-        return skip("needs the git repository");
-    }
-    let folder = Folder::new();
-    let path = env::var("PATH").expect("there is a PATH");
-    let programs = folder.path().join("programs");
-    // Without docker's cache, from which the layers would be the same, whatever was built.
-    let docker = r#"case $1 in
+/// Stands in for docker and podman. It runs what a container would run, in a folder of its own that is
+/// also its home. It builds without a cache, from which a layer would be the same, whatever is built.
+const ENGINE: &str = r#"#!/bin/sh
+case $1 in
+    ps | --version) exec echo "${0##*/}" ;;
     build) shift; set -- build --no-cache "$@" ;;
     run)
         while [ "$1" != bash ]; do shift; done
@@ -33,51 +20,58 @@ fn another_folder_and_home_give_the_same_binary_and_image() {
         cd "$CONTAINER"
         RUSTUP_HOME=${RUSTUP_HOME-$HOME/.rustup} HOME=$CONTAINER PATH=$REAL_PATH exec "$@" ;;
 esac
-PATH=$REAL_PATH exec docker "$@""#;
-    // A child writes it: a file that this process has open for writing is for a moment also open in a
-    // child that another thread starts, and cannot be executed (ETXTBSY).
-    let write = r#"mkdir "$0"; printf '#!/bin/sh\n%s\n' "$1" >"$0/docker"; chmod 755 "$0/docker""#;
-    run(Command::new("sh").args(["-ec", write]).arg(&programs).arg(docker));
-    let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home = cargo_home.or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let cargo_home = cargo_home.expect("there is a home");
-    let other_cargo_home = folder.path().join("other cargo home");
-    std::fs::create_dir(&other_cargo_home).expect("a folder can be made");
-    // What a build needs from there.
-    for name in ["config.toml", "registry"] {
-        let link = symlink(cargo_home.join(name), other_cargo_home.join(name));
-        link.expect("a symlink can be made");
-    }
+PATH=$REAL_PATH exec "${0##*/}" "$@"
+"#;
 
-    let build = |name: &str, umask: &str, cargo_home: &Path, recipes_path: &str| {
-        let clone = folder.path().join(name);
-        run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(&clone));
-        let just = |arguments: &str| {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("umask {umask} && just {arguments}")]).current_dir(&clone);
-            shell.env("CARGO_HOME", cargo_home).env("CONTAINER", folder.path().join("container"));
-            run(shell.env("PATH", recipes_path).env("REAL_PATH", &path))
-        };
-        just("ENGINE=docker build");
-        let arch = just("--evaluate ARCH");
-        let binary = std::fs::read(clone.join("target/image").join(arch).join("appinfo"));
-        let engines = ["docker", "podman"].into_iter().filter_map(Engine::of);
-        let images = engines.map(|engine| -> (Engine, Value, Value) {
-            let images = Images::none(engine);
-            just(&format!("{} image broken", images.variables()));
-            let mut image = engine.inspect(&images.name(2));
-            // Docker's legacy builder writes the time into the image, podman has it fixed.
-            let digest =
-                if engine.name() == "podman" { image["Digest"].take() } else { Value::Null };
-            (engine, image["RootFS"].take(), digest)
-        });
-        (images.collect::<Vec<_>>(), binary.expect("it is there"))
+/// Builds here, and in a copy without cargo, with another folder, `umask`, home and cargo home.
+#[test]
+#[ignore = "compiles everything"]
+fn another_folder_and_home_give_the_same_binary_and_layer() {
+    if !have(&["just", "git"]) {
+        return;
+    }
+    if !repository().join(".git").exists() {
+        return skip("needs the git repository");
+    }
+    let folder = Folder::new();
+    let copy = folder.path().join("in a folder/with a much longer name");
+    let (programs, cargo_home) = (folder.path().join("programs"), folder.path().join("cargo home"));
+    // A child writes the program: a file that this process has open for writing is for a moment also open
+    // in a child that another thread starts, and cannot be executed (ETXTBSY).
+    let prepare = r#"umask 077
+mkdir -p "$0" "$1" "$2"
+printf %s "$3" >"$1/docker"
+chmod 755 "$1/docker"
+ln -s docker "$1/podman"
+git ls-files -z | tar -c --null -T - | tar -x --no-same-permissions -C "$0""#;
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", prepare]).arg(&copy).args([&programs, &cargo_home]).arg(ENGINE);
+    run(shell.current_dir(repository()));
+    // What a build needs from the real one.
+    let real = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let real =
+        real.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).expect("there is a home");
+    for name in ["config.toml", "registry"] {
+        symlink(real.join(name), cargo_home.join(name)).expect("a symlink can be made");
+    }
+    let path = path_without_cargo(&programs);
+    let just_there = |arguments: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("umask 077 && just {arguments}")]).current_dir(&copy);
+        shell.env("PATH", &path).env("REAL_PATH", std::env::var_os("PATH").unwrap_or_default());
+        run(shell.env("CARGO_HOME", &cargo_home).env("CONTAINER", folder.path().join("container")))
     };
-    let with_docker = format!("{}:{path}", programs.display());
-    let (images, binary) = build("here", "022", &cargo_home, &with_docker);
-    let without_cargo = path_without_cargo(&programs);
-    let name = "in a folder/with a much longer name";
-    let (other_images, other_binary) = build(name, "077", &other_cargo_home, &without_cargo);
-    assert!(binary == other_binary, "the binaries differ");
-    assert_eq!(images, other_images);
+
+    just("build");
+    just_there("ENGINE=docker build");
+    let binary = Path::new("target/image").join(just("--evaluate ARCH")).join("appinfo");
+    let [here, there] = [repository(), &copy].map(|folder| std::fs::read(folder.join(&binary)));
+    assert!(here.expect("it is there") == there.expect("it is there"), "the binaries differ");
+    for engine in ["docker", "podman"].into_iter().filter_map(Engine::of) {
+        let (here, there) = (Images::of(engine, "image broken"), Images::none(engine));
+        just_there(&format!("{} image broken", there.variables()));
+        let [here, there] =
+            [here, there].map(|images| engine.inspect(&images.name(2))["RootFS"].take());
+        assert_eq!(here, there, "{engine:?}");
+    }
 }
