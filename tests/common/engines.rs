@@ -38,8 +38,8 @@ impl Engine {
              {engine} run --rm --publish 127.0.0.1::8080 {image} /none"
         );
         let tried = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
-        let said = String::from_utf8_lossy(&tried.stderr);
-        let error = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
+        let stderr = String::from_utf8_lossy(&tried.stderr);
+        let error = stderr.lines().find(|line| line.contains("rror")).unwrap_or(stderr.trim());
         let is_started = tried.status.code() == Some(127) && error.contains("/none");
         (!is_started).then(|| error.to_owned())
     }
@@ -62,8 +62,8 @@ impl Engine {
 
     /// What `inspect` prints about an image or a container.
     pub fn inspect(self, name: &str) -> Value {
-        let told = self.run(&format!("inspect {name}"));
-        serde_json::from_str::<Value>(&told).expect("it prints JSON")[0].take()
+        let output = self.run(&format!("inspect {name}"));
+        serde_json::from_str::<Value>(&output).expect("it prints JSON")[0].take()
     }
 }
 

@@ -41,6 +41,6 @@ fn passes_the_http_tests(target: &str, emulator: &str) {
     let binary = repository().join("target").join(target).join("release/appinfo");
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--locked", "--test", "program", "http::"]).current_dir(repository());
-    let said = run(tests.env("APPINFO_TEST_BINARY", format!("{emulator}{}", binary.display())));
-    assert!(said.contains("test result: ok. ") && !said.contains(" ok. 0 passed"), "{said}");
+    let output = run(tests.env("APPINFO_TEST_BINARY", format!("{emulator}{}", binary.display())));
+    assert!(output.contains("test result: ok. ") && !output.contains(" ok. 0 passed"), "{output}");
 }

@@ -85,11 +85,10 @@ fn every_recipe_that_a_workflow_calls_exists() {
     }
     let recipes = just("--summary");
     let recipes: Vec<_> = recipes.split_whitespace().collect();
-    for (workflow, called) in [("ci", &["e2e"][..]), ("release", &["notes", "dist", "release"])] {
+    for workflow in ["ci", "release"] {
         let file = format!(".github/workflows/{workflow}.yml");
-        let mut calls = versions(r"(?m)(?:run: |^ {10})just ([a-z0-9]+) ", &file);
-        calls.dedup();
-        assert!(called.iter().all(|it| calls.iter().any(|call| call == it)), "{calls:?}");
+        let calls = versions(r"(?m)(?:run: |^ {10})just ([a-z0-9]+) ", &file);
+        assert!(!calls.is_empty(), "{file} calls recipes");
         assert!(calls.iter().all(|it| recipes.contains(&it.as_str())), "{file}: {calls:?}");
     }
 }
