@@ -122,7 +122,9 @@ impl Images {
 
 impl Drop for Images {
     fn drop(&mut self) {
-        // By their names: in podman all images of the same content have the same ID.
+        // Not while just builds one: podman gives all images of the same content one ID, and removes
+        // that image with its last name. Hence also by their names.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
         let Ok(list) = self.engine.command(&list).output() else { return };
         for name in String::from_utf8_lossy(&list.stdout).lines() {
