@@ -151,7 +151,7 @@ load context="":
         kind) load="kind load image-archive $archive --name $name" ;;
         k3d) load="k3d image import $archive --cluster $name" ;;
         minikube) load="minikube --profile $name image load $archive" ;;
-        docker) ENGINE=docker load=true ;; # it uses docker's images
+        docker) ENGINE=docker load=true ;; # it has docker's images already
         k3s) load="refuse needs this on each node, with a copy of $archive: sudo k3s ctr images import images.tar" ;;
         microk8s) load="refuse needs this on each node, with a copy of $archive: microk8s ctr image import images.tar" ;;
         *)
@@ -232,7 +232,7 @@ notes tag:
         echo "just notes: the tag is \"$tag\", but the version in Cargo.toml asks for \"v$version\"." >&2
         exit 1
     fi
-    if ! awk '/^## / {on = $2 == ENVIRON["version"]; next} on && (NF || found) {found = 1; print} END {exit !found}' \
+    if ! awk '/^## / {on = $2 == ENVIRON["version"]; next} on && (n || NF) {n = 1; print} END {exit !n}' \
         CHANGELOG.md; then
         echo "just notes: CHANGELOG.md needs a section \"## $version – DATE\" that says what is new, and has none." >&2
         exit 1
@@ -245,9 +245,9 @@ cluster context:
     # Empty where one may not read nodes.
     node=$(kubectl get nodes --context "$context" --request-timeout 5s \
         --output 'jsonpath={.items[0].spec.providerID} {.items[0].metadata.labels}' 2>/dev/null || true)
-    # The first four use docker's images. (Docker Desktop's kind works only where docker has containerd's store.)
+    # The first four use docker's images: Docker Desktop with kind too, Rancher Desktop if it runs dockerd.
     sed -nE <<<"$context $node" \
-        -e 's#^(docker-desktop|orbstack|rancher-desktop|colima[^ ]*) .*#docker#p;t' \
+        -e 's#^(docker-desktop|orbstack|rancher-desktop|colima(-[^ ]*)?) .*#docker#p;t' \
         -e 's#.* kind://[^/]*/([^/]*)/.*#kind \1#p;t' \
         -e 's#.* k3s://k3d-(.*)-[a-z]+-[0-9]+ .*#k3d \1#p;t' \
         -e 's#.* k3s://.*#k3s#p;t' \
@@ -307,8 +307,8 @@ publish registry as_release="":
         echo "just push: images for two architectures need podman, or docker with buildx, which is not here." >&2
         exit 1
     fi
-    tags=$(podman search --list-tags --limit 1000000 --tls-verify=$tls "$repository" 2>/dev/null || true)
-    if [ -n "$as_release" ] && [[ $tags = *" $version-"* ]]; then
+    if [ -n "$as_release" ] && podman search --list-tags --limit 1000000 --tls-verify=$tls "$repository" 2>/dev/null |
+        grep " $version-" >/dev/null; then
         echo "just release: $repository has the version $version already, and a version's images stay as they" \
             "are: release a new version. (If that release failed half-way, delete its tags there.)" >&2
         exit 1
