@@ -175,7 +175,7 @@ e2e context:
     APPINFO_KUBE_CONTEXT=$context cargo test --locked --test cluster -- --nocapture \
         the_tutorial_runs_on_the_cluster_that_is_named
 
-# Build the files of a release, in target/dist: `just dist`, `just dist registry.example.com/owner`
+# Build the files of a release, in target/dist, with cargo-cyclonedx: `just dist`, `just dist registry.example.com/owner`
 [group("release"), no-exit-message]
 dist registry=parent_directory(REPOSITORY):
     #!/usr/bin/env -S bash -euo pipefail

@@ -254,21 +254,6 @@ fn load_prints_the_command_where_only_nodes_can_load() {
     }
 }
 
-/// `.gitattributes` says so, whatever git's settings are.
-#[test]
-fn a_clone_has_no_carriage_returns() {
-    if !have(&["git"]) {
-        return;
-    }
-    let (folder, mut git) = (Folder::new(), Command::new("git"));
-    git.args(["clone", "--quiet", "--no-local", "--config", "core.autocrlf=true"]);
-    common::run(git.arg(common::repository()).arg(folder.path()));
-    let mut list = Command::new("git");
-    let ends = common::run(list.args(["ls-files", "--eol"]).current_dir(folder.path()));
-    let changed: Vec<_> = ends.lines().filter(|line| line.contains("w/crlf")).collect();
-    assert!(ends.lines().count() > 100 && changed.is_empty(), "{changed:#?}");
-}
-
 #[test]
 fn e2e_loads_what_it_can_and_runs_the_tutorial_on_the_context() {
     let Some(workshop) = Workshop::new() else { return };

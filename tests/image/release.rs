@@ -16,8 +16,6 @@ fn versions(pattern: &str, file: &str) -> Vec<String> {
 
 #[test]
 fn the_version_is_the_same_everywhere() {
-    let locked = versions(r#"name = "appinfo"\nversion = "(.*)""#, "Cargo.lock");
-    assert_eq!(locked, [VERSION], "Cargo.lock");
     let released = versions(r"(?m)^## (\d+\.\d+\.\d+) – \d{4}-\d{2}-\d{2}$", "CHANGELOG.md");
     assert_eq!(released.first().map(String::as_str), Some(VERSION), "CHANGELOG.md");
     let headings = versions(r"(?m)^## (\d\S*)", "CHANGELOG.md");
@@ -32,6 +30,21 @@ fn the_version_is_the_same_everywhere() {
         assert!(versions.iter().all(|version| version == VERSION), "{file}: {versions:?}");
     }
     assert!(named.iter().any(|(_, versions)| !versions.is_empty()), "the pages name the version");
+}
+
+/// `.gitattributes` says so, whatever git's settings are.
+#[test]
+fn a_clone_has_no_carriage_returns() {
+    if !have(&["git"]) {
+        return;
+    }
+    let (folder, mut git) = (Folder::new(), Command::new("git"));
+    git.args(["clone", "--quiet", "--no-local", "--config", "core.autocrlf=true"]);
+    run(git.arg(repository()).arg(folder.path()));
+    let mut list = Command::new("git");
+    let ends = run(list.args(["ls-files", "--eol"]).current_dir(folder.path()));
+    let changed: Vec<_> = ends.lines().filter(|line| line.contains("w/crlf")).collect();
+    assert!(ends.lines().count() > 100 && changed.is_empty(), "{changed:#?}");
 }
 
 /// Runs `just notes` with this tag and changelog; returns whether it succeeds, and its output.
