@@ -28,8 +28,8 @@ impl Engine {
         defect.is_none().then_some(Engine(name))
     }
 
-    /// Why it cannot start a container that publishes a port: tried with one that holds no file. That its
-    /// program is not found is the last of errors; it has status 127 (docker-run(1), podman-run(1)).
+    /// Why it cannot start a container that publishes a port. Tries it with an empty image: where all else
+    /// works, its program is not found, which has status 127 (docker-run(1), podman-run(1)).
     fn defect(self) -> Option<String> {
         let images = Images::none(self);
         let (engine, image) = (self.0, images.name(0));
@@ -76,7 +76,7 @@ pub fn just(arguments: &str) -> String {
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
-/// The same for what has to fail; returns the error message.
+/// Runs just, which must fail, and returns its error messages.
 pub fn just_refuses(arguments: &str) -> String {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut just = Command::new("just");
@@ -94,7 +94,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// None so far: just makes some when it is given [`Images::variables`].
+    /// None so far: just builds them when it is given [`Images::variables`].
     pub fn none(engine: Engine) -> Images {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Images {
         Images { engine, repository }
     }
 
-    /// The images that a recipe makes.
+    /// The images that a recipe builds.
     pub fn of(engine: Engine, recipe: &str) -> Images {
         let images = Images::none(engine);
         just(&format!("{} {recipe}", images.variables()));

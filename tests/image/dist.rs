@@ -5,8 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::common::engines::just;
-use crate::common::{Folder, Start, have, repository, run, skip, text};
-use crate::programs::{EMULATORS, runnable};
+use crate::common::{Folder, have, repository, run, skip, text};
 use serde_json::Value;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,7 +25,7 @@ cp "$BUILT/$2/release/appinfo" "target/$2/release"
 #[test]
 #[ignore = "compiles for two architectures"]
 fn two_clones_make_the_same_files_of_a_release() {
-    if !have(&["just", "git", "cargo-cyclonedx"]) || !have(&EMULATORS) {
+    if !have(&["just", "git", "cargo-cyclonedx"]) {
         return;
     }
     if !repository().join(".git").exists() {
@@ -60,7 +59,7 @@ fn two_clones_make_the_same_files_of_a_release() {
     let sums = run(Command::new("sha256sum").args(["--check", "SHA256SUMS"]).current_dir(&first));
     assert_eq!(sums.lines().count(), files.len() - 1, "each file but the sums themselves: {sums}");
     for target in TARGETS {
-        archive_has_the_program(&first, &format!("appinfo-{VERSION}-{target}"));
+        archive_has_the_program(&first, target);
     }
     manifests_name_the_registry(&first);
     sbom_lists_the_crates(&first.join("appinfo.cdx.json"));
@@ -84,7 +83,8 @@ fn unpack(archive: &Path) -> Folder {
     folder
 }
 
-fn archive_has_the_program(dist: &Path, name: &str) {
+fn archive_has_the_program(dist: &Path, target: &str) {
+    let name = format!("appinfo-{VERSION}-{target}");
     let archive = dist.join(format!("{name}.tar.gz"));
     let listed = run(Command::new("tar").args(["--numeric-owner", "-tvzf"]).arg(&archive));
     let entries = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
@@ -96,10 +96,9 @@ fn archive_has_the_program(dist: &Path, name: &str) {
         format!("-rwxr-xr-x 0/0 {name}/appinfo"),
     ];
     assert_eq!(entries, expected);
-    let unpacked = unpack(&archive);
-    let program = runnable(name, &unpacked.path().join(name).join("appinfo"));
-    let output = Start::of(&program).args("--version").output().stdout;
-    assert_eq!(String::from_utf8_lossy(&output), format!("appinfo {VERSION}\n"));
+    let packed = std::fs::read(unpack(&archive).path().join(name).join("appinfo"));
+    let built = std::fs::read(repository().join("target").join(target).join("release/appinfo"));
+    assert!(packed.expect("it is there") == built.expect("it is there"), "the program of {target}");
 }
 
 /// The single files have the manifests' objects, the archive the manifests themselves, all with the
