@@ -77,7 +77,7 @@ fn just_knows_a_cluster_by_its_nodes() {
     for (context, says, cluster) in [
         ("kind-canary", provider("kind://docker/canary/canary-control-plane"), "kind canary"),
         ("work", provider("kind://podman/canary/canary-worker"), "kind canary"),
-        ("docker-desktop", provider("kind://docker/desktop/desktop-worker"), "desktop-kind"),
+        ("docker-desktop", provider("kind://docker/desktop/desktop-worker"), "docker"),
         ("docker-desktop", json!({}), "docker"),
         ("colima-class", provider("k3s://colima-class"), "docker"),
         ("k3d-a", provider("k3s://k3d-a-server-0"), "k3d a"),

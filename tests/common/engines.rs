@@ -28,8 +28,8 @@ impl Engine {
         defect.is_none().then_some(Engine(name))
     }
 
-    /// Why it cannot start a container that publishes a port: tried with one that holds no file. That its
-    /// program is not found is the last of errors; it has status 127 (docker-run(1), podman-run(1)).
+    /// Why it cannot start a container that publishes a port. Tries it with an empty image: where all else
+    /// works, its program is not found, which has status 127 (docker-run(1), podman-run(1)).
     fn defect(self) -> Option<String> {
         let images = Images::none(self);
         let (engine, image) = (self.0, images.name(0));
@@ -38,8 +38,8 @@ impl Engine {
              {engine} run --rm --publish 127.0.0.1::8080 {image} /none"
         );
         let tried = Command::new("sh").args(["-c", &script]).output().expect("sh runs");
-        let said = String::from_utf8_lossy(&tried.stderr);
-        let error = said.lines().find(|line| line.contains("rror")).unwrap_or(said.trim());
+        let stderr = String::from_utf8_lossy(&tried.stderr);
+        let error = stderr.lines().find(|line| line.contains("rror")).unwrap_or(stderr.trim());
         let is_started = tried.status.code() == Some(127) && error.contains("/none");
         (!is_started).then(|| error.to_owned())
     }
@@ -62,8 +62,8 @@ impl Engine {
 
     /// What `inspect` prints about an image or a container.
     pub fn inspect(self, name: &str) -> Value {
-        let told = self.run(&format!("inspect {name}"));
-        serde_json::from_str::<Value>(&told).expect("it prints JSON")[0].take()
+        let output = self.run(&format!("inspect {name}"));
+        serde_json::from_str::<Value>(&output).expect("it prints JSON")[0].take()
     }
 }
 
@@ -76,7 +76,7 @@ pub fn just(arguments: &str) -> String {
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
-/// The same for what has to fail; returns the error message.
+/// Runs just, which must fail, and returns its error messages.
 pub fn just_refuses(arguments: &str) -> String {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut just = Command::new("just");
@@ -94,7 +94,7 @@ pub struct Images {
 }
 
 impl Images {
-    /// None so far: just makes some when it is given [`Images::variables`].
+    /// None so far: just builds them when it is given [`Images::variables`].
     pub fn none(engine: Engine) -> Images {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl Images {
         Images { engine, repository }
     }
 
-    /// The images that a recipe makes.
+    /// The images that a recipe builds.
     pub fn of(engine: Engine, recipe: &str) -> Images {
         let images = Images::none(engine);
         just(&format!("{} {recipe}", images.variables()));
@@ -122,7 +122,9 @@ impl Images {
 
 impl Drop for Images {
     fn drop(&mut self) {
-        // By their names: in podman all images of the same content have the same ID.
+        // Not while just builds one: podman gives all images of the same content one ID, and removes
+        // that image with its last name. Hence also by their names.
+        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
         let Ok(list) = self.engine.command(&list).output() else { return };
         for name in String::from_utf8_lossy(&list.stdout).lines() {

@@ -42,8 +42,14 @@ pub fn program() -> Vec<String> {
 pub fn release_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let build = ["build", "--release", "--locked", "--quiet", "--target", MUSL_TARGET];
-        run(Command::new(env!("CARGO")).args(build).current_dir(repository()));
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--locked", "--quiet", "--target", MUSL_TARGET]);
+        // As `just build` has it, so that cargo builds it once for both.
+        let home = std::env::var("CARGO_HOME");
+        let home = home.unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+        let flags = format!("['--remap-path-prefix={home}/registry/src=']");
+        cargo.args(["--config", &format!("target.{MUSL_TARGET}.rustflags={flags}")]);
+        run(cargo.current_dir(repository()));
         // The tests' program is in `target/debug`.
         let target = Path::new(BUILT.expect("cargo builds the program with the tests"))
             .ancestors()

@@ -1,22 +1,9 @@
 //! The programs that go into the images pass the HTTP tests, too.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::common::engines::just;
 use crate::common::{MUSL_TARGET, have, repository, run};
-
-/// What runs programs of other architectures.
-pub const EMULATORS: [&str; 2] = ["qemu-x86_64", "qemu-aarch64"];
-
-/// How a program is run here: behind an emulator if the architecture in `target` is another one.
-pub fn runnable(target: &str, program: &Path) -> Vec<String> {
-    let emulator = EMULATORS.into_iter().find(|it| target.contains(&it["qemu-".len()..]));
-    let emulator = emulator.expect("the name has an architecture");
-    let emulator = (!emulator.ends_with(std::env::consts::ARCH)).then(|| emulator.to_owned());
-    let program = program.to_str().expect("it is UTF-8").to_owned();
-    emulator.into_iter().chain([program]).collect()
-}
 
 #[test]
 fn this_machines_program_passes_the_http_tests() {
@@ -41,6 +28,6 @@ fn passes_the_http_tests(target: &str, emulator: &str) {
     let binary = repository().join("target").join(target).join("release/appinfo");
     let mut tests = Command::new(env!("CARGO"));
     tests.args(["test", "--locked", "--test", "program", "http::"]).current_dir(repository());
-    let said = run(tests.env("APPINFO_TEST_BINARY", format!("{emulator}{}", binary.display())));
-    assert!(said.contains("test result: ok. ") && !said.contains(" ok. 0 passed"), "{said}");
+    let output = run(tests.env("APPINFO_TEST_BINARY", format!("{emulator}{}", binary.display())));
+    assert!(output.contains("test result: ok. ") && !output.contains(" ok. 0 passed"), "{output}");
 }
