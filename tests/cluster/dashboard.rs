@@ -14,16 +14,11 @@ use crate::objects::named;
 /// What Grafana publishes of its dashboards, and the compiler that reads it.
 const SCHEMA: [&str; 2] = ["@grafana/schema@13.0.1", "typescript@5.9.3"];
 
-/// The dashboard, as the ConfigMap holds it.
+/// The dashboard, as the ConfigMap holds it. Grafana's sidecar finds that by its label.
 fn json() -> String {
-    named("configmap/appinfo-dashboard")["data"]["appinfo.json"].as_str().expect("text").to_owned()
-}
-
-/// Grafana's sidecar imports each ConfigMap with this label.
-#[test]
-fn grafanas_sidecar_finds_the_dashboard() {
-    let labels = &named("configmap/appinfo-dashboard")["metadata"]["labels"];
-    assert_eq!(labels["grafana_dashboard"], "1");
+    let config_map = named("configmap/appinfo-dashboard");
+    assert_eq!(config_map["metadata"]["labels"]["grafana_dashboard"], "1");
+    config_map["data"]["appinfo.json"].as_str().expect("text").to_owned()
 }
 
 /// The folder with the npm packages; nothing if they cannot be had.
@@ -80,13 +75,12 @@ fn the_dashboard_has_only_fields_that_grafana_knows() {
 }
 
 /// What a query returns, as its panel shows it: the names in the legend, or the rows of the table.
-fn shown(canary: &Canary, panel: &Value, target: &Value) -> BTreeSet<String> {
-    let query = target["expr"].as_str().expect("a query").replace("$namespace", "default");
-    let series = canary.query(&query.replace("$__rate_interval", "1m"));
+fn shown(canary: &Canary, panel: &Value, legend: Option<&str>, query: &str) -> BTreeSet<String> {
+    let series = canary.query(query);
     let series = series.iter().filter(|series| series["value"][1] != "NaN");
     let names = series.map(|series| {
         let label = |label: &str| series["metric"][label].as_str().unwrap_or("none").to_owned();
-        let Some(legend) = target["legendFormat"].as_str() else {
+        let Some(legend) = legend else {
             let columns = &panel["transformations"][0]["options"]["indexByName"];
             let columns = columns.as_object().expect("a table has columns");
             let mut columns: Vec<_> = columns.iter().collect();
@@ -103,61 +97,46 @@ fn shown(canary: &Canary, panel: &Value, target: &Value) -> BTreeSet<String> {
 }
 
 /// Waits until each panel shows what it promises, with three stable pods and a broken canary.
-fn each_panel_shows_what_it_promises(canary: &mut Canary, alerts: &[&str]) {
-    let releases = ["stable", "canary"];
+pub fn each_panel_shows_what_it_promises(canary: &mut Canary) {
     let pods = [
-        "stable deployment-appinfo-1",
-        "stable deployment-appinfo-2",
-        "stable deployment-appinfo-3",
-        "canary deployment-appinfo-canary-broken-1",
+        "stable appinfo-1",
+        "stable appinfo-2",
+        "stable appinfo-3",
+        "canary appinfo-canary-broken-1",
     ];
     let variants = ["baseline", "baseline", "baseline", "broken"];
-    let versions: Vec<_> = pods
-        .iter()
-        .zip(variants)
-        .map(|(pod, variant)| format!("{pod} {variant} {}", env!("CARGO_PKG_VERSION")))
-        .collect();
-    let versions: Vec<_> = versions.iter().map(String::as_str).collect();
-    let times = ["stable p50", "canary p50", "stable p99", "canary p99"];
-    let promised: [(&str, &[&str]); 8] = [
-        ("Requests per second", &releases),
-        ("The canary's share", &["canary"]),
-        ("Firing alerts", alerts),
-        ("Error ratio", &releases),
-        ("Response time", &times),
-        ("Requests per second, by pod", &pods),
-        ("Restarts", &pods),
-        ("Pods and versions", &versions),
+    let version = env!("CARGO_PKG_VERSION");
+    let rows = pods.iter().zip(variants).map(|(pod, variant)| format!("{pod} {variant} {version}"));
+    let rows: Vec<_> = rows.collect();
+    let promised = [
+        ("Requests per second", vec!["stable", "canary"]),
+        ("The canary's share", vec!["canary"]),
+        ("Firing alerts", vec!["CanaryFailing canary critical"]),
+        ("Error ratio", vec!["stable", "canary"]),
+        ("Response time", vec!["stable p50", "canary p50", "stable p99", "canary p99"]),
+        ("Requests per second, by pod", pods.to_vec()),
+        ("Restarts", pods.to_vec()),
+        ("Pods and versions", rows.iter().map(String::as_str).collect()),
     ];
     let dashboard: Value = serde_json::from_str(&json()).expect("it is JSON");
     let panels = dashboard["panels"].as_array().expect("it has panels");
     assert_eq!(panels.len(), promised.len());
     for (panel, (title, names)) in panels.iter().zip(promised) {
         assert_eq!(panel["title"], title);
-        let names: BTreeSet<_> = names.iter().map(|&name| name.to_owned()).collect();
-        canary.becomes(&format!("{title:?} shows {names:?}"), |canary| {
-            let targets = panel["targets"].as_array().expect("it has queries").iter();
-            targets.flat_map(|target| shown(canary, panel, target)).collect::<BTreeSet<_>>()
-                == names
-        });
+        let names: BTreeSet<_> = names.into_iter().map(str::to_owned).collect();
+        // A Prometheus without our rules has no series of these names.
+        for rules in ["release:http", "absent:http"] {
+            canary.becomes(&format!("{title:?} shows {names:?} by {rules}"), |canary| {
+                let targets = panel["targets"].as_array().expect("it has queries").iter();
+                let shown = targets.flat_map(|target| {
+                    let query =
+                        target["expr"].as_str().expect("a query").replace("release:http", rules);
+                    let query =
+                        query.replace("$namespace", "default").replace("$__rate_interval", "1m");
+                    shown(canary, panel, target["legendFormat"].as_str(), &query)
+                });
+                shown.collect::<BTreeSet<_>>() == names
+            });
+        }
     }
-}
-
-#[test]
-fn each_panel_shows_both_releases_by_our_rules() {
-    if !have(&["prometheus", "promtool"]) {
-        return;
-    }
-    let mut canary = Canary::start("deployment/appinfo-canary-broken", &[], true);
-    each_panel_shows_what_it_promises(&mut canary, &["CanaryFailing canary critical"]);
-}
-
-/// In a Prometheus of somebody else's, which has none of our rules.
-#[test]
-fn each_panel_shows_both_releases_without_our_rules() {
-    if !have(&["prometheus", "promtool"]) {
-        return;
-    }
-    let mut canary = Canary::start("deployment/appinfo-canary-broken", &[], false);
-    each_panel_shows_what_it_promises(&mut canary, &[]);
 }

@@ -9,8 +9,8 @@ use crate::common::pod::Pod;
 use crate::common::server::{LISTENING, Server};
 use crate::common::{Folder, Start, each, eventually, get, have, run, text, until};
 use crate::objects::named;
-use crate::pod;
 use crate::tutorial::matches;
+use crate::{dashboard, pod};
 use serde_json::{Value, json};
 
 /// A file of Prometheus' ConfigMap.
@@ -18,22 +18,13 @@ fn config(file: &str) -> String {
     named("configmap/prometheus")["data"][file].as_str().expect("the ConfigMap has it").to_owned()
 }
 
-/// The configuration with these targets instead of those that Kubernetes would tell of: Debian
-/// builds Prometheus without its Kubernetes discovery.
+/// The configuration with these targets instead of those that it discovers: Debian builds Prometheus
+/// without its Kubernetes discovery.
 fn config_for(targets: &Value) -> String {
     let config = config("prometheus.yml");
     let (before, rest) = config.split_once("    kubernetes_sd_configs:\n").expect("it discovers");
     let (_, after) = rest.split_once("    relabel_configs:\n").expect("it relabels");
     format!("{before}    static_configs: {targets}\n    relabel_configs:\n{after}")
-}
-
-/// No tool here can try it. `own_namespace` makes it work in any namespace:
-/// <https://prometheus.io/docs/prometheus/latest/configuration/configuration/#kubernetes_sd_config>
-#[test]
-fn prometheus_discovers_the_pods_of_its_own_namespace() {
-    let config: Value = serde_saphyr::from_str(&config("prometheus.yml")).expect("it is YAML");
-    let discovery = &config["scrape_configs"][0]["kubernetes_sd_configs"];
-    assert_eq!(*discovery, json!([{"role": "pod", "namespaces": {"own_namespace": true}}]));
 }
 
 #[test]
@@ -73,8 +64,8 @@ fn the_rules_make_each_story_come_true() {
         Command::new("promtool").args(["test", "rules"]).arg(&stories).output().expect("it runs")
     };
     let rules = config("rules.yml");
-    let told = check(&rules);
-    assert!(told.status.success(), "{told:#?}");
+    let output = check(&rules);
+    assert!(output.status.success(), "{output:#?}");
     let rules: String =
         rules.lines().filter(|line| !line.contains("# ")).map(|line| format!("{line}\n")).collect();
     let others = [
@@ -118,10 +109,10 @@ fn the_rules_make_each_story_come_true() {
     });
 }
 
-/// A pod of a Deployment, with these variables more.
+/// Starts a pod of a Deployment, with these variables added.
 fn start(deployment: &str, number: usize, variables: &[(&str, &str)]) -> (Value, Pod) {
-    let mut pod = named(deployment)["spec"]["template"].take();
-    pod["metadata"]["name"] = format!("{}-{number}", deployment.replace('/', "-")).into();
+    let mut pod = named(&format!("deployment/{deployment}"))["spec"]["template"].take();
+    pod["metadata"]["name"] = format!("{deployment}-{number}").into();
     pod["metadata"]["namespace"] = "default".into();
     let env = pod["spec"]["containers"][0]["env"].as_array_mut().expect("it has variables");
     env.extend(variables.iter().map(|(name, value)| json!({"name": name, "value": value})));
@@ -129,7 +120,7 @@ fn start(deployment: &str, number: usize, variables: &[(&str, &str)]) -> (Value,
     (pod, process)
 }
 
-/// What Kubernetes tells Prometheus of a pod, with one thing about it changed.
+/// The target that Prometheus discovers of a pod, with one thing about it changed.
 fn target((pod, process): &(Value, Pod), what: &str, value: &str) -> Value {
     let meta = |what: &str| format!("__meta_kubernetes_pod_{what}");
     let mut target = json!({
@@ -156,9 +147,9 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// With our rules, or without any.
-    pub fn start(canary: &str, variables: &[(&str, &str)], with_rules: bool) -> Canary {
-        let stable = (1..=3).map(|number| start("deployment/appinfo", number, &[]));
+    /// Starts a canary of this Deployment, with these variables.
+    pub fn start(canary: &str, variables: &[(&str, &str)]) -> Canary {
+        let stable = (1..=3).map(|number| start("appinfo", number, &[]));
         let pods: Vec<_> = stable.chain([start(canary, 1, variables)]).collect();
         let mut targets: Vec<_> =
             pods[..3].iter().map(|pod| target(pod, "ready", "true")).collect();
@@ -184,7 +175,6 @@ impl Canary {
         let config =
             sooner(config_for(&json!(targets)), 2, "_interval: 5s\n", "_interval: 250ms\n");
         let rules = sooner(self::config("rules.yml"), 2, "for: 1m\n", "for: 2s\n");
-        let rules = if with_rules { rules } else { "groups: []\n".to_owned() };
         let folder = Folder::new();
         let path = |name| folder.path().join(name).display().to_string();
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
@@ -204,8 +194,8 @@ impl Canary {
     pub fn query(&self, expression: &str) -> Vec<Value> {
         let url = format!("http://{}", self.prometheus.address);
         let mut promtool = Command::new("promtool");
-        let told = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
-        serde_json::from_str(&told).expect("a list")
+        let printed = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
+        serde_json::from_str(&printed).expect("a list")
     }
 
     /// Waits until this is true, while every pod gets as many requests.
@@ -231,8 +221,7 @@ fn prometheus_compares_the_canary_with_the_stable_release() {
     if !have(&["prometheus", "promtool"]) {
         return;
     }
-    let broken = [("APPINFO_VARIANT", "broken")];
-    let mut canary = Canary::start("deployment/appinfo-canary-broken", &broken, true);
+    let mut canary = Canary::start("appinfo-canary-broken", &[]);
     canary.shows("release:http_errors:ratio_rate1m{release='canary'} == 1");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     canary.shows("ALERTS{alertname='CanaryFailing', alertstate='firing', release='canary'}");
@@ -256,9 +245,11 @@ fn prometheus_compares_the_canary_with_the_stable_release() {
     let up = canary.query("up").into_iter().map(|target| target["metric"].to_string());
     let (up, expected): (BTreeSet<_>, BTreeSet<_>) = (up.collect(), expected.collect());
     assert_eq!(up, expected, "each pod is one target, labelled with what tells it apart");
+
+    dashboard::each_panel_shows_what_it_promises(&mut canary);
 }
 
-/// As in the tutorial's excursion: a canary that is right most of the time, and quick.
+/// As in the tutorial's optional chapter: a canary that is right most of the time, and quick.
 #[test]
 fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
     if !have(&["prometheus", "promtool"]) {
@@ -266,7 +257,7 @@ fn both_alerts_fire_for_a_canary_that_is_only_a_little_bad() {
     }
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
-    let mut canary = Canary::start("deployment/appinfo-canary-fixed", &a_little_bad, true);
+    let mut canary = Canary::start("appinfo-canary-fixed", &a_little_bad);
     canary.shows("0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09");
     canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
     let p99 = "release:http_request_duration_seconds:p99_rate1m";

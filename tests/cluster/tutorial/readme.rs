@@ -10,13 +10,13 @@ pub const PAGES: [&str; 4] =
     ["README.md", TUTORIAL, "manifests/TRAINING.md", "manifests/BEYOND.md"];
 pub const TUTORIAL: &str = "manifests/README.md";
 
-/// What a page says to the reader, or to the test alone.
+/// What a page tells the reader or the test to do.
 #[derive(Debug)]
 pub enum Item {
     Step(Step),
-    /// Stop the background step of that name.
+    /// Stops the background step of that name.
     Stop(String),
-    /// Count every request from here on, or stop counting.
+    /// Starts counting every request, or stops it.
     Load(bool),
 }
 
@@ -44,7 +44,16 @@ impl Step {
     }
 }
 
-/// All of them.
+/// The steps of all pages.
+pub fn steps() -> Vec<Step> {
+    let step = |item| match item {
+        Item::Step(step) => Some(step),
+        Item::Stop(_) | Item::Load(_) => None,
+    };
+    PAGES.map(script).into_iter().flatten().filter_map(step).collect()
+}
+
+/// The text of all pages.
 pub fn text() -> String {
     PAGES.map(common::text).concat()
 }
