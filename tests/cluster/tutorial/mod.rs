@@ -83,9 +83,10 @@ fn the_tutorial_runs_with_a_releases_files_in_zsh() {
     let has_ipv6 = TcpListener::bind("[::1]:0").is_ok();
     let addresses = if has_ipv6 { &["::1", "127.0.0.1"][..] } else { &["127.0.0.1"] };
     let mut access = Cluster::with_addresses(addresses).access();
-    access.add_program("awk", "exec mawk \"$@\"\n");
+    let awk = access.programs.as_ref().expect("there is a folder").path().join("awk");
+    common::run(Command::new("sh").args(["-c", "ln -s \"$(command -v mawk)\" \"$0\""]).arg(awk));
     access.release = Some(release);
-    access.shell = "zsh";
+    access.zsh = true;
     access.variables = vec![
         ("LC_ALL", "de_DE.UTF-8".to_owned()),
         ("LOCPATH", locales.path().display().to_string()),

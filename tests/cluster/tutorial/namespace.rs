@@ -1,6 +1,5 @@
 //! A cluster, and a namespace of the tutorial's own in it.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use crate::common::{self, Folder};
 
 /// How to reach a cluster, and what the tutorial's commands find on the machine.
+#[derive(Default)]
 pub struct Access {
     /// The only context that is ever used.
     pub context: String,
@@ -19,44 +19,25 @@ pub struct Access {
     /// Whether the cluster can have images of other registries.
     pub outside_images: bool,
     /// A folder whose programs take precedence.
-    pub programs: Folder,
+    pub programs: Option<Folder>,
     /// A folder with a release's files, to run the commands in; else it is the repository.
     pub release: Option<Folder>,
-    /// The shell for the commands.
-    pub shell: &'static str,
+    /// Whether the shell is zsh; else it is bash.
+    pub zsh: bool,
     /// Variables that are set in it at first.
     pub variables: Vec<(&'static str, String)>,
 }
 
 impl Access {
-    pub fn new(context: String) -> Access {
-        Access {
-            context,
-            kubeconfig: None,
-            node: None,
-            outside_images: false,
-            programs: Folder::new(),
-            release: None,
-            shell: "bash",
-            variables: Vec::new(),
-        }
-    }
-
     /// The cluster that the environment names.
     pub fn from_environment() -> Option<Access> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
-        let mut access = Access::new(variable("APPINFO_KUBE_CONTEXT")?);
-        access.node = variable("APPINFO_NODE_ADDRESS");
-        access.outside_images = variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0");
-        Some(access)
-    }
-
-    /// Adds a shell script to the programs that take precedence.
-    pub fn add_program(&self, name: &str, script: &str) {
-        let path = self.programs.path().join(name);
-        std::fs::write(&path, format!("#!/usr/bin/env bash\n{script}")).expect("it can be written");
-        let executable = std::fs::Permissions::from_mode(0o755);
-        std::fs::set_permissions(path, executable).expect("the file is ours");
+        Some(Access {
+            context: variable("APPINFO_KUBE_CONTEXT")?,
+            node: variable("APPINFO_NODE_ADDRESS"),
+            outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
+            ..Access::default()
+        })
     }
 }
 
@@ -101,12 +82,12 @@ impl Namespace<'_> {
 
     /// A shell that runs these commands, without the user's start-up files.
     pub fn shell(&self, commands: &str) -> Command {
-        let mut shell = self.command(self.access.shell);
-        if self.access.shell == "zsh" {
-            shell.arg("-f");
-        }
+        let (program, bare) = if self.access.zsh { ("zsh", "-f") } else { ("bash", "--norc") };
+        let mut shell = self.command(program);
         // Readers may have it or not; the tests' shells fail if a variable is unset.
-        shell.args(["-c", commands]).env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell
+            .args([bare, "-c", commands])
+            .env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
         shell.envs(self.access.variables.iter().map(|(name, value)| (name, value)));
         shell
     }
@@ -114,10 +95,11 @@ impl Namespace<'_> {
     /// A program that knows only this namespace of this cluster.
     fn command(&self, program: &str) -> Command {
         let Access { programs, release, .. } = self.access;
-        let path = std::env::var("PATH").unwrap_or_default();
+        let programs = programs.iter().map(|folder| format!("{}:", folder.path().display()));
+        let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
         command.current_dir(release.as_ref().map_or(common::repository(), Folder::path));
-        command.env("PATH", format!("{}:{path}", programs.path().display())).stdin(Stdio::null());
+        command.env("PATH", path).stdin(Stdio::null());
         command.env("KUBECONFIG", self.kubeconfig());
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command

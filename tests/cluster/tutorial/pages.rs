@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// The only step whose commands begin like this.
 fn step(start: &str) -> Step {
-    let found = readme::steps().into_iter().find(|step| step.commands.starts_with(start));
+    let found = readme::blocks().into_iter().find(|step| step.commands.starts_with(start));
     found.unwrap_or_else(|| panic!("no block starts with {start:?}"))
 }
 
@@ -31,7 +31,7 @@ fn bash_and_zsh_can_read_every_block() {
     if !common::have(&["bash", "zsh"]) {
         return;
     }
-    for Step { line, commands, .. } in readme::steps() {
+    for Step { line, commands, .. } in readme::blocks() {
         for shell in ["bash", "zsh"] {
             let output = Command::new(shell).args(["-n", "-c", &commands]).output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);

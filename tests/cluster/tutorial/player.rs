@@ -13,7 +13,7 @@ use regex_lite::Regex;
 use super::likeness;
 use super::load::{self, Load};
 use super::namespace::{Access, Namespace};
-use super::readme::{self, Item, Step, TUTORIAL};
+use super::readme::{self, Step, TUTORIAL};
 use crate::common::{self, Lines};
 
 /// How long a `soon` step may take, alerts that wait for a minute included.
@@ -22,15 +22,18 @@ const SOON: Duration = Duration::from_secs(240);
 /// Plays the whole tutorial.
 pub fn play(access: &Access) {
     let mut player = Player::new(access);
-    for item in readme::script(TUTORIAL) {
-        match item {
-            Item::Step(step) if step.is("not run") => {}
-            Item::Step(step) if step.is("release") && access.release.is_none() => {}
-            Item::Step(step) if step.is("outside image") && !access.outside_images => {}
-            Item::Step(step) => player.step(&step),
-            Item::Stop(name) => player.stop(&name),
-            Item::Load(true) => player.load = Some(Load::start(&player.url())),
-            Item::Load(false) => player.load.take().expect("the load is on").stop(),
+    for step in readme::script(TUTORIAL) {
+        let is_left_out = step.is("not run")
+            || step.is("release") && access.release.is_none()
+            || step.is("outside image") && !access.outside_images;
+        match step.note.as_str() {
+            "load: on" => player.load = Some(Load::start(&player.url())),
+            "load: off" => player.load.take().expect("the load is on").stop(),
+            _ if is_left_out => {}
+            _ => match step.name_of("stop") {
+                Some(name) => player.stop(name),
+                None => player.step(&step),
+            },
         }
     }
     assert!(
@@ -73,7 +76,7 @@ impl<'a> Player<'a> {
             self.is_reached = true;
         }
         let shows = format!("{at}: it prints what is shown");
-        if let Some(name) = step.background() {
+        if let Some(name) = step.name_of("background") {
             let background = self.start(step, &shows);
             self.background.insert(name.to_owned(), background);
         } else if step.is("soon") {

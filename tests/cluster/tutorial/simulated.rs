@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tiny_http::{Header, Request, Response, Server};
 
 use super::api::{discovery, failure, merge, selects, table};
 use super::namespace::Access;
-use crate::common::{self, SIGTERM, pod::Pod, service::Service};
+use crate::common::{self, Folder, SIGTERM, pod::Pod, service::Service};
 use crate::pod::{self, text};
 
 /// How long a pod still gets connections after SIGTERM: the reason for the program's drain.
@@ -70,26 +71,32 @@ impl Cluster {
     /// A kubeconfig as users have it, and a kubectl that precedes the real one and lets this process do
     /// `port-forward`, whose protocol (SPDY) does not matter here.
     pub fn access(&self) -> Access {
+        let programs = Folder::new();
+        let [kubeconfig, kubectl] = ["kubeconfig", "kubectl"].map(|it| programs.path().join(it));
         let config = json!({
             "apiVersion": "v1", "kind": "Config",
             "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", self.address)}}],
             "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": "simulated", "context": {"cluster": "c", "user": "u"}}],
         });
-        let kubectl = format!(
-            "if [ \"$1\" = port-forward ]; then\n\
+        std::fs::write(&kubeconfig, config.to_string()).expect("the folder can be written");
+        let script = format!(
+            "#!/usr/bin/env bash\n\
+             if [ \"$1\" = port-forward ]; then\n\
                  curl -s --noproxy '*' \"http://{}/port-forward/$2/$3\"\n\
                  exec tail -f /dev/null\n\
              fi\n\
              PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
             self.address
         );
-        let mut access = Access::new("simulated".to_owned());
-        access.add_program("kubectl", &kubectl);
-        let kubeconfig = access.programs.path().join("kubeconfig");
-        std::fs::write(&kubeconfig, config.to_string()).expect("the folder can be written");
-        access.kubeconfig = Some(kubeconfig);
-        access
+        std::fs::write(&kubectl, script).expect("the folder can be written");
+        common::run(Command::new("chmod").arg("+x").arg(kubectl));
+        Access {
+            context: "simulated".to_owned(),
+            kubeconfig: Some(kubeconfig),
+            programs: Some(programs),
+            ..Access::default()
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
