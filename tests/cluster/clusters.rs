@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::common::{have, repository, run, text};
+use crate::common::{Folder, have, repository, run, text};
 use crate::objects::named;
 use crate::tutorial::namespace::{Access, Namespace};
 use crate::tutorial::simulated::Cluster;
@@ -59,6 +59,8 @@ fn just_knows_a_cluster_by_its_nodes() {
     if !have(&["bash", "just", "kubectl"]) {
         return;
     }
+    let folder = Folder::new();
+    let file = folder.path().join("kubeconfig");
     let provider = |id: &str| json!({"spec": {"providerID": id}});
     let label = |key: &str, value: &str| json!({"metadata": {"labels": {key: value}}});
     for (context, node, cluster) in [
@@ -76,15 +78,11 @@ fn just_knows_a_cluster_by_its_nodes() {
         ("k3d-a-b", Value::Null, "k3d a-b"),
         ("minikube", Value::Null, "minikube minikube"),
     ] {
-        let access = Cluster::with_node(node.clone()).access();
-        let at = |program: &str| {
-            let mut command = Command::new(program);
-            command.env("KUBECONFIG", access.kubeconfig.as_ref().expect("it has one"));
-            command.current_dir(repository());
-            command
-        };
-        run(at("kubectl").args(["config", "rename-context", &access.context, context]));
-        assert_eq!(run(at("just").args(["cluster", context])).trim(), cluster, "{context}: {node}");
+        let kubeconfig = Cluster::with_node(node.clone()).kubeconfig(context);
+        std::fs::write(&file, kubeconfig.to_string()).expect("the folder can be written");
+        let mut just = Command::new("just");
+        just.args(["cluster", context]).current_dir(repository()).env("KUBECONFIG", &file);
+        assert_eq!(run(&mut just).trim(), cluster, "{context}: {node}");
     }
 }
 

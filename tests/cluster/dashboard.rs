@@ -84,22 +84,22 @@ fn legend(panel: &Value, target: &Value) -> String {
     })
 }
 
-/// Waits until each panel shows what it promises, with three stable pods and a broken canary.
+/// Waits until each panel shows what it promises, with three stable pods and a canary that is bad.
 pub fn each_panel_shows_what_it_promises(canary: &mut Canary) {
     let pods = [
         "stable appinfo-1",
         "stable appinfo-2",
         "stable appinfo-3",
-        "canary appinfo-canary-broken-1",
+        "canary appinfo-canary-fixed-1",
     ];
-    let variants = ["baseline", "baseline", "baseline", "broken"];
+    let variants = ["baseline", "baseline", "baseline", "namespace"];
     let version = env!("CARGO_PKG_VERSION");
     let rows = pods.iter().zip(variants).map(|(pod, variant)| format!("{pod} {variant} {version}"));
     let rows: Vec<_> = rows.collect();
     let promised = [
         ("Requests per second", vec!["stable", "canary"]),
         ("The canary's share", vec!["canary"]),
-        ("Firing alerts", vec!["CanaryFailing canary critical"]),
+        ("Firing alerts", vec!["CanaryFailing canary critical", "CanarySlow canary warning"]),
         ("Error ratio", vec!["stable", "canary"]),
         ("Response time", vec!["stable p50", "canary p50", "stable p99", "canary p99"]),
         ("Requests per second, by pod", pods.to_vec()),

@@ -1,16 +1,16 @@
-//! Clients that count every request while a release comes or goes: none may be lost.
+//! Clients that send requests while a release comes or goes: none may be lost.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use crate::common;
 
-/// How many responses make a rollout's count, at least.
-const ENOUGH: usize = 1000;
+/// How many requests each client sends, at least.
+const ENOUGH: usize = 250;
 
 /// What a client leaves between two requests, so that this machine keeps some of its ports: each is
 /// out of use for a minute, and there are 28,000.
@@ -18,16 +18,8 @@ const PAUSE: Duration = Duration::from_millis(12);
 
 /// Four clients. Two of them ask the server to close their connections, two would keep them.
 pub struct Load {
-    clients: Vec<JoinHandle<()>>,
-    count: Arc<Count>,
-}
-
-/// Where the service is, and what the clients have counted so far.
-struct Count {
-    address: SocketAddr,
-    is_over: AtomicBool,
-    served: AtomicUsize,
-    lost: AtomicUsize,
+    clients: Vec<JoinHandle<usize>>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Load {
@@ -35,62 +27,46 @@ impl Load {
     pub fn start(url: &str) -> Load {
         let rest = url.strip_prefix("http://").expect("a URL");
         let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let mut addresses = host.to_socket_addrs().expect("the URL has an address");
-        let count = Arc::new(Count {
-            address: addresses.next().expect("the address is known"),
-            is_over: AtomicBool::default(),
-            served: AtomicUsize::default(),
-            lost: AtomicUsize::default(),
-        });
+        let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let address = address.expect("the URL has an address");
         let request = format!("GET {prefix}/v1/appinfo HTTP/1.1\r\nHost: {host}\r\nConnection: ");
+        let is_over = Arc::<AtomicBool>::default();
         let clients = ["keep-alive", "keep-alive", "close", "close"].map(|connection| {
-            let (count, request) = (count.clone(), format!("{request}{connection}\r\n\r\n"));
-            thread::spawn(move || count.send_all(&request))
+            let (request, is_over) = (format!("{request}{connection}\r\n\r\n"), is_over.clone());
+            thread::spawn(move || count_lost(address, &request, &is_over))
         });
-        Load { clients: clients.into(), count }
+        Load { clients: clients.into(), is_over }
     }
 
-    /// Stops it as soon as enough is counted. Panics if a request was lost.
+    /// Stops it. Panics if a request was lost.
     pub fn stop(self) {
-        let Load { clients, count } = self;
-        common::until("enough responses are counted, or one is lost", || {
-            count.served.load(Relaxed) >= ENOUGH || count.lost.load(Relaxed) > 0
-        });
-        count.is_over.store(true, Relaxed);
-        for client in clients {
-            client.join().expect("a client does not panic");
-        }
-        let (served, lost) = (count.served.load(Relaxed), count.lost.load(Relaxed));
-        assert_eq!(lost, 0, "requests were lost, and {served} were not: see LOST above");
-        eprintln!("\n{served} requests counted, none lost");
+        self.is_over.store(true, Relaxed);
+        let count = |client: JoinHandle<_>| client.join().expect("a client does not panic");
+        let lost: usize = self.clients.into_iter().map(count).sum();
+        assert_eq!(lost, 0, "requests were lost: see above, after the step in which they were");
     }
 }
 
-impl Count {
-    /// Sends one request after the other. Prints the first that are lost, so that each stands after the
-    /// step in which it was.
-    fn send_all(&self, request: &str) {
-        while !self.is_over.load(Relaxed) {
-            if let Err(why) = self.send(request) {
-                if self.lost.fetch_add(1, Relaxed) < 20 {
-                    eprintln!("LOST, {}: {why}", httpdate::fmt_http_date(SystemTime::now()));
-                }
-            } else {
-                self.served.fetch_add(1, Relaxed);
-            }
-            thread::sleep(PAUSE);
-        }
-    }
-
-    /// Sends a request on a new connection. An error says why it was lost.
-    fn send(&self, request: &str) -> Result<(), String> {
-        match common::exchange(self.address, request.as_bytes()) {
+/// Sends one request after the other, and returns how many were lost. Prints the first.
+fn count_lost(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
+    let (mut sent, mut lost) = (0, 0);
+    while sent < ENOUGH || !is_over.load(Relaxed) {
+        let why = match common::exchange(address, request.as_bytes()) {
             // The broken canary's error is a response, which the tutorial expects.
-            Ok(it) if it.status == 200 || it.text().contains("something went wrong") => Ok(()),
-            Ok(response) => Err(format!("{} {}", response.status, response.text())),
-            Err(error) => Err(error.to_string()),
+            Ok(it) if it.status == 200 || it.text().contains("something went wrong") => None,
+            Ok(response) => Some(format!("{} {}", response.status, response.text())),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            if lost < 5 {
+                eprintln!("LOST at {}: {why}", httpdate::fmt_http_date(SystemTime::now()));
+            }
+            lost += 1;
         }
+        sent += 1;
+        thread::sleep(PAUSE);
     }
+    lost
 }
 
 /// Sends a request to a URL that may not be ready for its first client, in a way that leaves nothing

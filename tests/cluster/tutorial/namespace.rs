@@ -1,6 +1,5 @@
 //! A cluster, and a namespace of the tutorial's own in it.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -10,10 +9,8 @@ use crate::common::{self, Folder};
 /// How to reach a cluster, and what the tutorial's commands find on the machine.
 #[derive(Default)]
 pub struct Access {
-    /// The only context that is ever used.
-    pub context: String,
-    /// Where the context is described, unless kubectl finds it by itself.
-    pub kubeconfig: Option<PathBuf>,
+    /// A kubeconfig whose only context is the cluster's.
+    pub kubeconfig: Value,
     /// A node that can be reached from here, if the first one's InternalIP cannot.
     pub node: Option<String>,
     /// Whether the cluster can have images of other registries.
@@ -32,8 +29,12 @@ impl Access {
     /// The cluster that the environment names.
     pub fn from_environment() -> Option<Access> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let context = variable("APPINFO_KUBE_CONTEXT")?;
+        let mut view = Command::new("kubectl");
+        view.args(["config", "view", "--raw", "--flatten", "--minify", "--output=json"]);
+        let kubeconfig = common::run(view.args(["--context", &context]));
         Some(Access {
-            context: variable("APPINFO_KUBE_CONTEXT")?,
+            kubeconfig: serde_json::from_str(&kubeconfig).expect("kubectl prints JSON"),
             node: variable("APPINFO_NODE_ADDRESS"),
             outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
             ..Access::default()
@@ -53,26 +54,15 @@ impl Namespace<'_> {
     pub fn create(access: &Access) -> Namespace<'_> {
         let name = format!("appinfo-tutorial-{}", std::process::id());
         let namespace = Namespace { access, folder: Folder::new(), name };
-
-        let mut view = Command::new("kubectl");
-        view.args(["config", "view", "--raw", "--flatten", "--minify", "--output=json"]);
-        view.args(["--context", &access.context]);
-        view.envs(access.kubeconfig.iter().map(|file| ("KUBECONFIG", file)));
-        let config = common::run(&mut view);
-        let mut config: Value = serde_json::from_str(&config).expect("kubectl prints JSON");
-        config["current-context"] = json!(access.context);
-        config["contexts"][0]["context"]["namespace"] = json!(namespace.name);
-        std::fs::write(namespace.kubeconfig(), config.to_string()).expect("it can be written");
-
+        let mut kubeconfig = access.kubeconfig.clone();
+        kubeconfig["contexts"][0]["context"]["namespace"] = json!(namespace.name);
+        let file = namespace.folder.path().join("kubeconfig");
+        std::fs::write(file, kubeconfig.to_string()).expect("the folder can be written");
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
         common::run(&mut namespace.shell(&format!("kubectl create -f - <<<'{object}'")));
         namespace
-    }
-
-    fn kubeconfig(&self) -> PathBuf {
-        self.folder.path().join("kubeconfig")
     }
 
     /// Runs kubectl with arguments separated by white space.
@@ -84,10 +74,9 @@ impl Namespace<'_> {
     pub fn shell(&self, commands: &str) -> Command {
         let (program, bare) = if self.access.zsh { ("zsh", "-f") } else { ("bash", "--norc") };
         let mut shell = self.command(program);
+        shell.args([bare, "-c", commands]);
         // Readers may have it or not; the tests' shells fail if a variable is unset.
-        shell
-            .args([bare, "-c", commands])
-            .env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell.env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
         shell.envs(self.access.variables.iter().map(|(name, value)| (name, value)));
         shell
     }
@@ -100,7 +89,7 @@ impl Namespace<'_> {
         let mut command = Command::new(program);
         command.current_dir(release.as_ref().map_or(common::repository(), Folder::path));
         command.env("PATH", path).stdin(Stdio::null());
-        command.env("KUBECONFIG", self.kubeconfig());
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command
     }

@@ -8,7 +8,6 @@ use super::readme::{self, Step};
 use super::{help, likeness, matches};
 use crate::common::{self, Folder, Start, repository};
 use crate::objects::{self, all, id, named, told};
-use serde_json::Value;
 
 /// The only step whose commands begin like this.
 fn step(start: &str) -> Step {
@@ -183,23 +182,4 @@ fn a_try_by_hand_prints_what_the_program_prints() {
         let printed = common::run(Command::new(shell).args(["-c", &command]));
         assert_eq!(Some(printed), ask.output);
     }
-}
-
-/// README.md's example for compose.
-#[test]
-fn the_health_check_of_compose_succeeds() {
-    let example = matches("(?s)```yaml\n(.*?)```", &common::text("README.md")).pop_first();
-    let example = example.expect("README.md has it");
-    let example: Value = serde_saphyr::from_str(&example).expect("it is YAML");
-    let check: Vec<_> = example["services"]["appinfo"]["healthcheck"]["test"]
-        .as_array()
-        .expect("it is a command")
-        .iter()
-        .map(|word| word.as_str().expect("it is text"))
-        .collect();
-    let ["CMD", "/appinfo", arguments @ ..] = &check[..] else { panic!("{check:?}") };
-    let appinfo = Start::new().spawn();
-    let address = appinfo.address.to_string();
-    let checked = Start::new().args(&arguments.join(" ")).env("APPINFO_LISTEN", address).output();
-    assert!(checked.status.success(), "{checked:?}");
 }

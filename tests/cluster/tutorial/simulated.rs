@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -22,9 +22,6 @@ use crate::pod::{self, text};
 /// How long a pod still gets connections after SIGTERM: the reason for the program's drain.
 const ENDPOINTS_LAG: Duration = Duration::from_millis(500);
 
-/// The node's path.
-const NODE: &str = "/api/v1/nodes/node";
-
 /// The running cluster.
 #[derive(Clone)]
 pub struct Cluster {
@@ -40,7 +37,7 @@ struct State {
     pods: BTreeMap<String, Pod>,
     /// How many pods there have been.
     started: usize,
-    /// Distributes the connections, once there is a Service.
+    /// Distributes connections, at a port of 127.0.0.1; there once there is a Service.
     service: Option<Service>,
 }
 
@@ -61,25 +58,26 @@ impl Cluster {
         if !node.is_null() {
             let metadata = json!({"name": "node"});
             merge(&mut node, &json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}));
-            cluster.state().objects.insert(NODE.to_owned(), node);
+            cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
         }
         let api = cluster.clone();
         thread::spawn(move || server.incoming_requests().for_each(|request| api.respond(request)));
         cluster
     }
 
-    /// A kubeconfig as users have it, and a kubectl that precedes the real one and lets this process do
-    /// `port-forward`, whose protocol (SPDY) does not matter here.
-    pub fn access(&self) -> Access {
-        let programs = Folder::new();
-        let [kubeconfig, kubectl] = ["kubeconfig", "kubectl"].map(|it| programs.path().join(it));
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config",
+    /// A kubeconfig as users have it, with a context of this name.
+    pub fn kubeconfig(&self, context: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": context,
             "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", self.address)}}],
             "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "simulated", "context": {"cluster": "c", "user": "u"}}],
-        });
-        std::fs::write(&kubeconfig, config.to_string()).expect("the folder can be written");
+            "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+        })
+    }
+
+    /// Access with a kubectl that precedes the real one and lets this process do `port-forward`, whose
+    /// protocol (SPDY) does not matter here.
+    pub fn access(&self) -> Access {
         let script = format!(
             "#!/usr/bin/env bash\n\
              if [ \"$1\" = port-forward ]; then\n\
@@ -89,14 +87,12 @@ impl Cluster {
              PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
             self.address
         );
+        let programs = Folder::new();
+        let kubectl = programs.path().join("kubectl");
         std::fs::write(&kubectl, script).expect("the folder can be written");
         common::run(Command::new("chmod").arg("+x").arg(kubectl));
-        Access {
-            context: "simulated".to_owned(),
-            kubeconfig: Some(kubeconfig),
-            programs: Some(programs),
-            ..Access::default()
-        }
+        let kubeconfig = self.kubeconfig("simulated");
+        Access { kubeconfig, programs: Some(programs), ..Access::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,7 +177,8 @@ impl Cluster {
         merge(&mut object["metadata"], &chosen);
         let mut state = self.state();
         if object["kind"] == "Service" {
-            let port = state.open_service();
+            let service = state.service.get_or_insert_with(|| Service::new("", None));
+            let port = service.address.port();
             object["spec"]["clusterIP"] = json!("10.96.0.10");
             if object["spec"]["type"] == "NodePort" {
                 object["spec"]["ports"][0]["nodePort"] = json!(port);
@@ -276,16 +273,6 @@ impl Cluster {
 }
 
 impl State {
-    /// Opens a port of the node for the Service, if there is none yet, and returns it.
-    fn open_service(&mut self) -> u16 {
-        let node = &self.objects[NODE]["status"]["addresses"][1]["address"];
-        let node: IpAddr = text(node).parse().expect("it is an address");
-        // Not every node is this machine.
-        let listen = || TcpListener::bind((node, 0)).or_else(|_| TcpListener::bind("127.0.0.1:0"));
-        let open = || Service::at(listen().expect("there is a free port"), "", None);
-        self.service.get_or_insert_with(open).address.port()
-    }
-
     fn start_pod(&mut self, deployment: &Value, hash: &str) {
         self.started += 1;
         let owner = &deployment["metadata"];
