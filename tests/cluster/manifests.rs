@@ -9,26 +9,8 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::common::{Folder, have, repository, run, text};
-use crate::objects::{all, all_files, id, leaves, named, of_kind, told};
-use crate::tutorial::help;
-
-/// The labels of a Deployment's pods.
-fn pod_labels(deployment: &Value) -> &Value {
-    &deployment["spec"]["template"]["metadata"]["labels"]
-}
-
-/// The only container of a Deployment's pods.
-fn container(deployment: &Value) -> &Value {
-    let containers = &deployment["spec"]["template"]["spec"]["containers"];
-    assert_eq!(containers.as_array().map(Vec::len), Some(1), "{containers}");
-    &containers[0]
-}
-
-/// Whether all labels of a selector are among these.
-fn selects(selector: &Value, labels: &Value) -> bool {
-    let selector = selector.as_object().expect("a selector has labels");
-    !selector.is_empty() && selector.iter().all(|(key, value)| labels[key] == *value)
-}
+use crate::objects::{all, all_files, id, leaves, named, of_kind, values_at};
+use crate::tutorial::{api::selects, help};
 
 #[test]
 fn kubernetes_schemas_old_and_new_accept_every_manifest() {
@@ -118,8 +100,8 @@ fn each_deployment_selects_its_own_pods_and_no_others() {
     let deployments = of_kind("Deployment");
     for owner in &deployments {
         let selector = &owner["spec"]["selector"]["matchLabels"];
-        let selected: Vec<_> =
-            deployments.iter().filter(|it| selects(selector, pod_labels(it))).map(id).collect();
+        let is_selected = |other: &&Value| selects(selector, &other["spec"]["template"]);
+        let selected: Vec<_> = deployments.iter().filter(is_selected).map(id).collect();
         assert_eq!(selected, [id(owner)]);
     }
 }
@@ -130,10 +112,10 @@ fn a_service_reaches_its_pods_by_the_name_of_a_port() {
     for (name, count) in [("appinfo", 3), ("prometheus", 1)] {
         let service = named(&format!("service/{name}"))["spec"].take();
         let mut pods = of_kind("Deployment");
-        pods.retain(|it| selects(&service["selector"], pod_labels(it)));
+        pods.retain(|it| selects(&service["selector"], &it["spec"]["template"]));
         assert_eq!(pods.len(), count, "{name}");
         for pod in &pods {
-            let ports = &container(pod)["ports"];
+            let ports = &pod["spec"]["template"]["spec"]["containers"][0]["ports"];
             assert_eq!(service["ports"][0]["targetPort"], ports[0]["name"], "{}", id(pod));
             assert_eq!(service["ports"][0]["port"], ports[0]["containerPort"], "{}", id(pod));
         }
@@ -170,14 +152,14 @@ fn a_rollout_leaves_the_pods_their_time() {
     let strategy = json!({"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}});
     assert_eq!(deployment["spec"]["strategy"], strategy);
     // A limit on CPU would slow responses down on a node that has time to spare.
-    assert!(container(&deployment)["resources"]["limits"]["cpu"].is_null());
+    assert!(pod["containers"][0]["resources"]["limits"]["cpu"].is_null());
 }
 
 #[test]
 fn only_prometheus_may_read_pods_and_nothing_else() {
     let rules = ["apiGroups=", "resources=pods", "verbs=get", "verbs=list", "verbs=watch"];
-    assert_eq!(told("/rules/"), rules.map(str::to_owned).into());
-    assert_eq!(told("/kind=Cluster"), BTreeSet::new(), "no role in other namespaces");
+    assert_eq!(values_at("/rules/"), rules.map(str::to_owned).into());
+    assert_eq!(values_at("/kind=Cluster"), BTreeSet::new(), "no role in other namespaces");
     // No other pod has a token.
     assert_eq!(named("serviceaccount/prometheus")["automountServiceAccountToken"], false);
     for deployment in of_kind("Deployment") {

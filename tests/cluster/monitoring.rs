@@ -168,24 +168,15 @@ impl Canary {
             other["labels"]["__meta_kubernetes_pod_name"] = format!("{what}-{value}").into();
             targets.push(other);
         }
-        let sooner = |text: String, times: usize, written: &str, sooner: &str| {
-            assert_eq!(text.matches(written).count(), times, "{written}");
-            text.replace(written, sooner)
-        };
-        let config =
-            sooner(config_for(&json!(targets)), 2, "_interval: 5s\n", "_interval: 250ms\n");
-        let rules = sooner(self::config("rules.yml"), 2, "for: 1m\n", "for: 2s\n");
+        let config = config_for(&json!(targets)).replace("_interval: 5s\n", "_interval: 250ms\n");
+        let rules = self::config("rules.yml").replace("for: 1m\n", "for: 2s\n");
         let folder = Folder::new();
-        let path = |name| folder.path().join(name).display().to_string();
+        let path = |name| folder.path().join(name);
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
         fs::write(path("rules.yml"), rules).expect("the folder can be written");
-        let prometheus = Server::start(
-            Command::new("prometheus")
-                .arg(format!("--config.file={}", path("prometheus.yml")))
-                .arg(format!("--storage.tsdb.path={}", path("data")))
-                .arg("--web.listen-address=127.0.0.1:0"),
-            LISTENING,
-        );
+        let mut prometheus = Command::new("prometheus");
+        prometheus.args(["--config.file=prometheus.yml", "--web.listen-address=127.0.0.1:0"]);
+        let prometheus = Server::start(prometheus.current_dir(folder.path()), LISTENING);
         until("Prometheus is ready", || get(prometheus.address, "/-/ready").status == 200);
         Canary { pods, prometheus, rounds: 0, _folder: folder }
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::readme::{self, Step};
 use super::{help, likeness, matches};
 use crate::common::{self, Folder, Start, repository};
-use crate::objects::{self, all, id, named, told};
+use crate::objects::{self, all, id, named, values_at};
 
 /// The only step whose commands begin like this.
 fn step(start: &str) -> Step {
@@ -50,7 +50,7 @@ fn everything_that_the_pages_name_exists() {
     let file = r"[ `(\x22]((?:manifests|src|tests|\.ci)/[\w./-]*)";
     let mut files = matches(file, &pages);
     files.retain(|file| repository().join(file).exists());
-    let labels = told("/spec/template/metadata/labels/");
+    let labels = values_at("/spec/template/metadata/labels/");
     let written = labels.iter().map(|label| label.replace('=', ": ")).collect();
     let metrics = matches(r"(?m)^# TYPE (\w+)", appinfo.get("/metrics").text());
     let rules = named("configmap/prometheus")["data"]["rules.yml"].to_string();
@@ -58,7 +58,7 @@ fn everything_that_the_pages_name_exists() {
     for (what, pattern, known) in [
         ("object", r"\b((?:deployment|service)/[a-z-]+)\b", all().iter().map(id).collect()),
         ("label", r"`((?:app|release|canary): \w+)`", written),
-        ("image", r"\b(localhost/appinfo:\d+)", told("/spec/template/spec/containers/image=")),
+        ("image", r"\b(localhost/appinfo:\d+)", values_at("/spec/template/spec/containers/image=")),
         ("rule", r"\b((?:release|canary):\w+:\w+|Canary[A-Z]\w+)", rules),
         ("metric", r"`((?:http_requests?|appinfo|process)_\w+)(?:\{[a-z,]+\})?`", metrics),
         ("file", file, files),
