@@ -78,7 +78,7 @@ fn a_linter_finds_no_fault_with_the_manifests() {
 fn manifests_leave_namespace_and_user_to_the_cluster() {
     for leaf in all().iter().flat_map(|object| leaves("", object)) {
         let (place, _) = leaf.split_once('=').expect("it has a value");
-        for field in ["namespace", "runAsUser", "runAsGroup", "fsGroup", "supplementalGroups"] {
+        for field in ["namespace", "runAsUser", "runAsGroup", "fsGroup", "seLinuxOptions"] {
             assert!(place.split('/').all(|name| name != field), "{leaf}");
         }
     }

@@ -15,7 +15,14 @@ fn step(start: &str) -> Step {
     found.unwrap_or_else(|| panic!("no block starts with {start:?}"))
 }
 
-/// What the step's shell prints, with a copy of the manifests, and without a cluster.
+/// Acts with bash, then with zsh.
+fn in_both_shells(act: impl Fn(&str)) {
+    if common::have(&["bash", "zsh"]) {
+        ["bash", "zsh"].into_iter().for_each(act);
+    }
+}
+
+/// What the shell prints for a step, with a copy of the manifests, and without a cluster.
 fn output_without_cluster(shell: &str, step: &Step, folder: &Folder) -> String {
     let folder = folder.path().display();
     let commands = step.commands.replace("/tmp/", &format!("{folder}/"));
@@ -27,16 +34,13 @@ fn output_without_cluster(shell: &str, step: &Step, folder: &Folder) -> String {
 
 #[test]
 fn bash_and_zsh_can_read_every_block() {
-    if !common::have(&["bash", "zsh"]) {
-        return;
-    }
-    for Step { line, commands, .. } in readme::blocks() {
-        for shell in ["bash", "zsh"] {
+    in_both_shells(|shell| {
+        for Step { line, commands, .. } in readme::blocks() {
             let output = Command::new(shell).args(["-n", "-c", &commands]).output().unwrap();
             let errors = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{shell}, line {line}: {errors}");
         }
-    }
+    });
 }
 
 /// In commands that are run, in commands that are not, and in the prose.
@@ -111,10 +115,7 @@ fn every_link_leads_somewhere() {
 
 #[test]
 fn the_manifests_can_be_pointed_to_a_registry() {
-    if !common::have(&["bash", "zsh"]) {
-        return;
-    }
-    for shell in ["bash", "zsh"] {
+    in_both_shells(|shell| {
         let folder = Folder::new();
         output_without_cluster(shell, &step("sed -i"), &folder);
         for file in objects::all_files() {
@@ -122,17 +123,17 @@ fn the_manifests_can_be_pointed_to_a_registry() {
             let text = std::fs::read_to_string(&file).expect("it was copied");
             assert!(!text.contains("image: localhost/"), "{}: {text}", file.display());
         }
-    }
+    });
 }
 
 #[test]
 fn another_prometheus_gets_all_of_the_rules() {
-    if common::have(&["bash", "zsh", "kubectl", "promtool"]) {
-        for shell in ["bash", "zsh"] {
+    if common::have(&["kubectl", "promtool"]) {
+        in_both_shells(|shell| {
             let step = step("kubectl patch --local");
             let printed = output_without_cluster(shell, &step, &Folder::new());
             assert!(printed.contains("SUCCESS: 11 rules found"), "{printed}");
-        }
+        });
     }
 }
 
@@ -160,19 +161,15 @@ fn the_table_of_recipes_is_the_justfile() {
 /// README.md's chapter of that name.
 #[test]
 fn a_try_by_hand_prints_what_the_program_prints() {
-    if !common::have(&["bash", "zsh", "curl"]) {
-        return;
-    }
     let (start, ask) = (step("printf"), step("curl localhost:8080/v1"));
     let program = common::program().join(" ");
-    for shell in ["bash", "zsh"] {
+    in_both_shells(|shell| {
         // Port 8080 may be in use on this machine. Another one is shown as the page shows it.
         let folder = Folder::new();
         let folder = folder.path().to_str().expect("text");
         let commands = start.commands.replace("/tmp", folder);
-        let script =
-            format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}; {commands}");
-        let appinfo = Start::of(&[shell, "-c", &script]).spawn();
+        let cargo = format!("cargo() {{ shift 2; exec {program} \"$@\" --listen :0; }}");
+        let appinfo = Start::of(&[shell, "-c", &format!("{cargo}; {commands}")]).spawn();
         let port = appinfo.address.port().to_string();
         let printed = appinfo.stderr.all().join("\n").replace(&port, "8080");
         let shown = start.output.as_deref().expect("the page shows the log");
@@ -180,6 +177,6 @@ fn a_try_by_hand_prints_what_the_program_prints() {
 
         let command = ask.commands.replace("8080", &port);
         let printed = common::run(Command::new(shell).args(["-c", &command]));
-        assert_eq!(Some(printed), ask.output);
-    }
+        assert_eq!(Some(&printed), ask.output.as_ref());
+    });
 }
