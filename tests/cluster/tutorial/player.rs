@@ -47,8 +47,6 @@ struct Player<'a> {
     ports: [(&'static str, String); 2],
     background: HashMap<String, Background>,
     load: Option<Load>,
-    /// Whether the Service's port on the node has responded.
-    is_reached: bool,
     /// The last field, because it is deleted when dropped, and what runs in the background uses it.
     namespace: Namespace<'a>,
 }
@@ -61,7 +59,6 @@ impl<'a> Player<'a> {
             ports: ["8080", "8001"].map(|port| (port, free_port().to_string())),
             background: HashMap::new(),
             load: None,
-            is_reached: false,
             namespace,
         }
     }
@@ -70,11 +67,6 @@ impl<'a> Player<'a> {
         let start = Instant::now();
         let at = format!("{TUTORIAL}, line {}", step.line);
         eprintln!("\n{at}:\n{}", step.commands.trim_end());
-        if !self.is_reached && step.commands.contains("curl") && step.commands.contains("\"$URL/") {
-            let url = self.url();
-            soon(&format!("{at}: {url} responds"), || load::request_first(&url));
-            self.is_reached = true;
-        }
         let shows = format!("{at}: it prints what is shown");
         if let Some(name) = step.name_of("background") {
             let background = self.start(step, &shows);
@@ -83,6 +75,10 @@ impl<'a> Player<'a> {
             soon(&shows, || self.attempt(step));
         } else {
             self.attempt(step).unwrap_or_else(|why| panic!("{at}: {why}"));
+        }
+        if step.commands.contains("NODE_PORT=") {
+            let url = self.url();
+            soon(&format!("{at}: {url} responds"), || load::request_first(&url));
         }
         eprintln!("({:.1?})", start.elapsed());
     }
