@@ -17,7 +17,7 @@ fn block(words: &str) -> String {
     found.unwrap_or_else(|| panic!("no block says {words}")).commands
 }
 
-/// Acts in a namespace of its own, first with bash, then with zsh, where a node has these addresses.
+/// Acts with bash, then with zsh, in a cluster whose node has these addresses.
 fn in_both_shells(addresses: &[&str], act: impl Fn(&Namespace)) {
     if !have(&["bash", "zsh", "kubectl"]) {
         return;

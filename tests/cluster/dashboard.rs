@@ -1,5 +1,5 @@
-//! The Grafana dashboard: that Grafana knows every field of it, and that each of its queries returns
-//! what its panel promises, with our rules and without them. (On GitHub a real Grafana imports it.)
+//! The Grafana dashboard: that Grafana knows each of its fields, and that each query returns what
+//! its panel promises, with our rules and without them. (On GitHub a real Grafana imports it.)
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn the_dashboard_has_only_fields_that_grafana_knows() {
         std::fs::write(packages.join(name), module).expect("the folder can be written");
     };
     write("dashboard.ts", &json);
-    // A field that is misspelt, a value of another type, one that the field cannot have: each is found.
+    // Each is found: misspelt fields, a value of another type, and one that the field cannot have.
     for (name, old, new) in [
         ("spoilt-1.ts", "\"gridPos\"", "\"gridPosition\""),
         ("spoilt-2.ts", "\"lineWidth\"", "\"linewidth\""),

@@ -1,6 +1,6 @@
-//! The manifests: that Kubernetes accepts them, that a linter finds nothing wrong, and that they agree
-//! with each other. (`the_tutorial_runs_on_the_cluster_that_is_named` deploys them all in a namespace that
-//! enforces the strictest pod policy, `restricted`.)
+//! The manifests: that Kubernetes accepts them, that a linter finds nothing wrong, and that they
+//! agree with each other. (`the_tutorial_runs_on_the_cluster_that_is_named` deploys them all in a
+//! namespace that enforces the strictest pod policy, `restricted`.)
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,8 +29,8 @@ fn kubernetes_schemas_old_and_new_accept_every_manifest() {
     }
 }
 
-/// The checks of checkov, a linter, that the YAML files of a folder fail. checkov.yaml has those that
-/// are left out.
+/// The checks of checkov, a linter, that the YAML files of a folder fail. checkov.yaml has those
+/// that are left out.
 fn complaints(folder: &Path) -> BTreeSet<String> {
     let mut checkov = Command::new("checkov");
     let settings = repository().join("tests/cluster/checkov.yaml");
@@ -71,8 +71,8 @@ fn a_linter_finds_no_fault_with_the_manifests() {
     assert!(found.is_superset(&expected), "{expected:?} are not all in {found:?}");
 }
 
-/// kubectl puts everything into its current namespace, and OpenShift's policy `restricted-v2` has user
-/// and group IDs of its own for each namespace.
+/// kubectl puts everything into its current namespace, and OpenShift's policy `restricted-v2` has
+/// user and group IDs of its own for each namespace.
 /// <https://docs.redhat.com/en/documentation/openshift_container_platform/4.19/html/authentication_and_authorization/managing-pod-security-policies>
 #[test]
 fn manifests_leave_namespace_and_user_to_the_cluster() {
@@ -84,8 +84,8 @@ fn manifests_leave_namespace_and_user_to_the_cluster() {
     }
 }
 
-/// The server fills in what a manifest leaves out, as a part of the object that `kubectl create` owns;
-/// `kubectl apply --server-side` then conflicts with it. (On Kubernetes 1.36 there were no others.)
+/// The server fills in what is missing, as a part of the object that `kubectl create` owns, and
+/// `kubectl apply --server-side` conflicts with it. (On Kubernetes 1.36 there were no others.)
 #[test]
 fn every_field_reference_has_its_api_version() {
     let leaves: Vec<_> = all().iter().flat_map(|object| leaves("", object)).collect();
@@ -142,7 +142,7 @@ fn canaries_differ_from_stable_in_name_labels_and_image() {
     assert_eq!(fixed, stable);
 }
 
-/// A new pod is ready before an old one stops, and that is killed only some seconds after its drain.
+/// A new pod is ready before an old one stops, and Kubernetes kills that some time after its drain.
 #[test]
 fn a_rollout_leaves_the_pods_their_time() {
     assert!(help().contains("[APPINFO_DRAIN; default: 5]"));

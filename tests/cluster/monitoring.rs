@@ -18,8 +18,8 @@ fn config(file: &str) -> String {
     named("configmap/prometheus")["data"][file].as_str().expect("the ConfigMap has it").to_owned()
 }
 
-/// The configuration with these targets instead of those that it discovers: Debian builds Prometheus
-/// without its Kubernetes discovery.
+/// The configuration with these targets instead of those that it discovers: Debian builds
+/// Prometheus without its Kubernetes discovery.
 fn config_for(targets: &Value) -> String {
     let config = config("prometheus.yml");
     let (before, rest) = config.split_once("    kubernetes_sd_configs:\n").expect("it discovers");
@@ -187,7 +187,7 @@ impl Canary {
         serde_json::from_str(&printed).expect("a list")
     }
 
-    /// The results of an instant query that are numbers, each by its labels, as Grafana's legend has them.
+    /// The series that an instant query returns, named as by a Grafana legend, without NaN.
     pub fn names(&self, expression: &str, legend: &str) -> BTreeSet<String> {
         let mut results = self.query(expression);
         results.retain(|result| result["value"][1] != "NaN");

@@ -1,5 +1,5 @@
-//! Whether a command printed what the tutorial shows: the same except for names that Kubernetes makes
-//! up, addresses, ages and figures; shares within what chance allows.
+//! Whether a command printed what the tutorial shows: the same except for names that Kubernetes
+//! makes up, addresses, ages and figures; shares within what chance allows.
 
 use std::sync::LazyLock;
 
@@ -76,8 +76,8 @@ fn counts(text: &str) -> Option<Vec<(String, u32)>> {
     (!counts.is_empty()).then_some(counts)
 }
 
-/// The same lines, the same total, and each count within five standard deviations of the one shown, as
-/// chance allows: it exceeds that once in a million runs.
+/// The same lines, the same total, and each count within five standard deviations of the one shown,
+/// as chance allows: it exceeds that once in a million runs.
 fn same_shares(shown: &[(String, u32)], printed: &[(String, u32)]) -> bool {
     let total = |counts: &[(String, u32)]| counts.iter().map(|(_, count)| count).sum::<u32>();
     let all = f64::from(total(shown));

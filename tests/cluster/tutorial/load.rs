@@ -69,8 +69,7 @@ fn count_lost(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize
     lost
 }
 
-/// Sends a request to a URL that may not be ready for its first client, in a way that leaves nothing
-/// behind.
+/// Sends the first request to a URL that may not be ready, in a way that leaves nothing behind.
 ///
 /// A node refuses connections to a Service's port until kube-proxy has programmed it, and keeps
 /// each in mind for minutes (conntrack: state CLOSE, no translation). A later client that happens

@@ -1,24 +1,24 @@
-//! README.md and the pages in manifests are tests. The commands, and the output that they show, are read
-//! from the pages themselves:
+//! README.md and the pages in manifests are tests. The commands, and the output that they show, are
+//! read from the pages themselves:
 //!
-//! - a block of `sh` contains commands, for bash and for zsh. A block of `text` right after it is their
-//!   output: the same except for names that Kubernetes makes up, addresses, ages and figures; shares
-//!   within what chance allows; three dots for any lines (see `likeness`). A block of `yaml` is an excerpt
-//!   of a manifest;
+//! - a block of `sh` contains commands, for bash and for zsh. A block of `text` right after it is
+//!   their output: the same except for names that Kubernetes makes up, addresses, ages and figures;
+//!   shares within what chance allows; three dots for any lines (see `likeness`). A block of `yaml`
+//!   is an excerpt of a manifest;
 //! - a note in an HTML comment, which the reader does not see, says how to run the next block:
 //!   `not run: WHY` (only checked), `background: NAME` (keeps running until `stop: NAME`), `soon`
 //!   (repeated until it prints what is shown), `aside` (its variables are forgotten), `outside image`
 //!   (needs an image of another registry), `release` (only with a release's files, in a folder that
-//!   contains nothing else). Between `load: on` and `load: off` clients count every request, and none may
-//!   fail.
+//!   contains nothing else). Between `load: on` and `load: off` clients send requests, and none may
+//!   be lost.
 //!
-//! These tests look up everything that the pages name, and play the tutorial with the real kubectl on a
-//! simulated cluster, whose pods are real appinfo processes.
+//! These tests look up everything that the pages name, and play the tutorial with the real kubectl
+//! on a simulated cluster, whose pods are real appinfo processes.
 //!
-//! With `APPINFO_KUBE_CONTEXT=<context>` they also play it on that cluster, where the three images must
-//! be loaded, in a namespace of its own. `APPINFO_NODE_ADDRESS` names a node that can be reached from
-//! here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out what needs images
-//! of other registries.
+//! With `APPINFO_KUBE_CONTEXT=<context>` they also play it on that cluster, where the three images
+//! must be loaded, in a namespace of its own. `APPINFO_NODE_ADDRESS` names a node that can be
+//! reached from here, if the first node's InternalIP cannot; `APPINFO_OUTSIDE_IMAGES=0` leaves out
+//! what needs images of other registries.
 
 pub mod api;
 mod likeness;
@@ -56,9 +56,9 @@ fn the_tutorial_runs_on_a_simulated_cluster() {
     }
 }
 
-/// Everything else than above: without a clone, in a folder with only the files that the tutorial says to
-/// download; in zsh; with a company's proxy, to which nothing may go; and in a locale with decimal commas,
-/// which Debian's awk prints.
+/// Everything else than above: without a clone, in a folder with only the files that the tutorial
+/// says to download; in zsh; with a company's proxy, to which nothing may go; and in a locale with
+/// decimal commas, which Debian's awk prints.
 #[test]
 #[ignore = "builds a release"]
 fn the_tutorial_runs_with_a_releases_files_in_zsh() {

@@ -42,8 +42,8 @@ impl Access {
     }
 }
 
-/// A namespace with the strictest pod policy, and a kubeconfig for it alone. Deleted at the end; after a
-/// failure it first prints its pods, events and logs.
+/// A namespace with the strictest pod policy, and a kubeconfig for it alone. Deleted at the end;
+/// after a failure it first prints its pods, events and logs.
 pub struct Namespace<'a> {
     pub access: &'a Access,
     pub folder: Folder,

@@ -1,5 +1,5 @@
-//! What the pages say, beside the story: that shells can read their commands, that all they name exists,
-//! and that the commands which need no cluster print what is shown.
+//! What the pages say, beside the story: that shells can read their commands, that all they name
+//! exists, and that the commands which need no cluster print what is shown.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,5 +1,5 @@
-//! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares their
-//! output with what the tutorial shows.
+//! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares
+//! their output with what the tutorial shows.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -156,7 +156,8 @@ impl<'a> Player<'a> {
     }
 }
 
-/// Repeats an attempt until it succeeds, for a limited time; else says what was expected and what came.
+/// Repeats an attempt until it succeeds, for a limited time; else says what was expected and what
+/// came.
 fn soon(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
     while let Err(why) = attempt() {

@@ -1,5 +1,5 @@
-//! The pages as scripts: their command blocks, the output that they show, and the notes that a reader
-//! does not see.
+//! The pages as scripts: their command blocks, the output that they show, and the notes that a
+//! reader does not see.
 
 use regex_lite::Regex;
 

@@ -1,7 +1,7 @@
-//! A simulated cluster: as much of the Kubernetes API as the tutorial's kubectl uses, with real appinfo
-//! processes as pods. An image is the program with a variant, the labels' volume is swapped as by the
-//! kubelet, and the Service distributes connections at random, as kube-proxy does, and learns a moment
-//! late that a pod ends.
+//! A simulated cluster: as much of the Kubernetes API as the tutorial's kubectl uses, with real
+//! appinfo processes as pods. An image is the program with a variant, the labels' volume is swapped
+//! as by the kubelet, and the Service distributes connections at random, as kube-proxy does, and
+//! learns a moment late that a pod ends.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -75,8 +75,8 @@ impl Cluster {
         })
     }
 
-    /// Access with a kubectl that precedes the real one and lets this process do `port-forward`, whose
-    /// protocol (SPDY) does not matter here.
+    /// Access with a kubectl that precedes the real one and lets this process do `port-forward`,
+    /// whose protocol (SPDY) does not matter here.
     pub fn access(&self) -> Access {
         let script = format!(
             "#!/usr/bin/env bash\n\
@@ -115,8 +115,8 @@ impl Cluster {
         } else if query.contains("sendInitialEvents=") {
             (422, failure(422, "Invalid").to_string())
         } else if query.contains("watch=") || path == "/openapi/v2" {
-            // Nothing happens except by kubectl, so a watch has no events. And before 1.27 kubectl checks
-            // objects itself, with these schemas (protobuf): there are none.
+            // Nothing happens except by kubectl, so a watch has no events. And before 1.27 kubectl
+            // checks objects itself, with these schemas (protobuf): there are none.
             (200, String::new())
         } else {
             let result = match request.method().as_str() {
