@@ -41,7 +41,7 @@ fn promtool_finds_no_fault_with_the_metrics() {
     assert_eq!(run(Command::new("bash").args(["-o", "pipefail", "-c", &check])), "");
 }
 
-/// Those in rules.test.yml; and with other rules they would not.
+/// The stories of rules.test.yml. With any of the changes below, a story ends differently.
 #[test]
 fn the_rules_make_each_story_come_true() {
     if !have(&["promtool"]) {
@@ -59,7 +59,10 @@ fn the_rules_make_each_story_come_true() {
         let stories = folder.path().join("rules.test.yml");
         fs::write(&stories, &written).expect("the folder can be written");
         fs::write(folder.path().join("rules.yml"), rules).expect("the folder can be written");
-        Command::new("promtool").args(["test", "rules"]).arg(&stories).output().expect("it runs")
+        let mut promtool = Command::new("promtool");
+        // Collecting garbage less often saves a fifth of the time.
+        promtool.args(["test", "rules"]).arg(&stories).env("GOGC", "400");
+        promtool.output().expect("it runs")
     };
     let rules = config("rules.yml");
     let output = check(&rules);
