@@ -50,14 +50,14 @@ deadline=$((SECONDS + 300))
 while read -r query; do
     title=$(jq --raw-output .title <<<"$query")
     until
-        answer=$(jq .body <<<"$query" | api "$grafana/api/ds/query" --data @-)
-        jq --exit-status '[.results[].frames[].data.values[0] | length] | any(. > 0)' <<<"$answer" >/dev/null
+        response=$(jq .body <<<"$query" | api "$grafana/api/ds/query" --data @-)
+        jq --exit-status '[.results[].frames[].data.values[0] | length] | any(. > 0)' <<<"$response" >/dev/null
     do
         if [ "$SECONDS" -gt "$deadline" ]; then
-            echo "grafana.sh: the panel \"$title\" has no data: $answer" >&2
+            echo "grafana.sh: the panel \"$title\" has no data: $response" >&2
             exit 1
         fi
         sleep 2
     done
-    echo "$title: $(jq '[.results[].frames[]] | length' <<<"$answer") series"
+    echo "$title: $(jq '[.results[].frames[]] | length' <<<"$response") series"
 done <<<"$queries"

@@ -1,5 +1,5 @@
-//! What users give to a cluster: the manifests, the rules in a real Prometheus, and the tutorial, played
-//! step by step.
+//! What users give to a cluster: the manifests, the rules in a real Prometheus, and the tutorial,
+//! played step by step.
 
 #[path = "../common/mod.rs"]
 mod common;

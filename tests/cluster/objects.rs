@@ -56,8 +56,8 @@ pub fn leaves(path: &str, value: &Value) -> Vec<String> {
     }
 }
 
-/// What stands at a place in any manifest: the rest of each leaf that begins so.
-pub fn told(place: &str) -> BTreeSet<String> {
+/// The rest of each leaf, in any manifest, that starts like this.
+pub fn values_at(place: &str) -> BTreeSet<String> {
     let leaves = all().into_iter().flat_map(|object| leaves("", &object));
     leaves.filter_map(|leaf| leaf.strip_prefix(place).map(str::to_owned)).collect()
 }

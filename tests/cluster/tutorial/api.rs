@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 /// What the API says about itself, as far as kubectl requests it.
 pub fn discovery(path: &str) -> Option<Value> {
-    let answers: Value =
-        serde_saphyr::from_str(include_str!("discovery.yaml")).expect("it is YAML");
-    answers.get(path).cloned()
+    let known: Value = serde_saphyr::from_str(include_str!("discovery.yaml")).expect("it is YAML");
+    known.get(path).cloned()
 }
 
 pub fn failure(code: u16, reason: &str) -> Value {
@@ -20,8 +19,8 @@ pub fn failure(code: u16, reason: &str) -> Value {
 }
 
 /// Objects as the table that `kubectl get` prints.
-pub fn table(answer: &Value) -> Value {
-    let objects = answer["items"].as_array().map_or(slice::from_ref(answer), Vec::as_slice);
+pub fn table(found: &Value) -> Value {
+    let objects = found["items"].as_array().map_or(slice::from_ref(found), Vec::as_slice);
     let column = |(name, _)| json!({"name": name, "type": "string", "format": "", "priority": 0});
     let row = |object: &Value| {
         let cells = cells(object).map(|(_, cell)| cell);
@@ -52,6 +51,12 @@ fn cells(object: &Value) -> impl Iterator<Item = (&'static str, Value)> {
         vec![("Ready", json!("1/1")), ("Status", json!(state)), ("Restarts", json!("0"))]
     };
     [name].into_iter().chain(between).chain([("Age", json!("1s"))])
+}
+
+/// Whether an object has all labels of a selector.
+pub fn selects(selector: &Value, object: &Value) -> bool {
+    let mut labels = selector.as_object().into_iter().flatten();
+    labels.all(|(key, value)| object["metadata"]["labels"][key] == *value)
 }
 
 /// Merges a strategic patch: objects key by key, lists item by item as their names say.

@@ -1,185 +1,94 @@
-//! Clients that count every request while a release comes or goes: none may be lost.
+//! Clients that send requests while a release comes or goes: none may be lost.
 
-use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use socket2::{Domain, SockRef, Socket, Type};
+use crate::common;
 
-use crate::common::{self, DEADLINE, Response};
-
-/// So many answers at least make a rollout's count.
-const ENOUGH: usize = 2000;
+/// How many requests each client sends, at least.
+const ENOUGH: usize = 250;
 
 /// What a client leaves between two requests, so that this machine keeps some of its ports: each is
 /// out of use for a minute, and there are 28,000.
-const PAUSE: Duration = Duration::from_millis(6);
+const PAUSE: Duration = Duration::from_millis(12);
 
-/// What to look at where requests are lost.
-const HINTS: &str = "\
-    Was a pod there to response? See the pods, their events and their logs, which follow.\n\
-    A connection that is refused from one port again and again is conntrack's doing: on the node, \
-    `conntrack -L -p tcp --sport PORT` shows an entry in state CLOSE whose reply has no pod's \
-    address, left by an older connection that the node itself refused. The program never saw it.";
-
-/// Four clients: two keep a connection until they are told to close it, two make one for each
-/// request.
+/// Four clients. Two of them ask the server to close their connections, two would keep them.
 pub struct Load {
-    clients: Vec<JoinHandle<()>>,
-    count: Arc<Count>,
-}
-
-/// Where the service is, and what the clients have counted so far.
-struct Count {
-    address: SocketAddr,
-    host: String,
-    path: String,
-    over: AtomicBool,
-    answered: AtomicUsize,
-    lost: Mutex<Vec<String>>,
-    /// The line of the step that the tutorial has come to, and since when.
-    step: Mutex<(usize, Instant)>,
+    clients: Vec<JoinHandle<usize>>,
+    is_over: Arc<AtomicBool>,
 }
 
 impl Load {
-    pub fn on(url: &str) -> Load {
+    /// Starts it on the service at this URL.
+    pub fn start(url: &str) -> Load {
         let rest = url.strip_prefix("http://").expect("a URL");
         let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let mut addresses = host.to_socket_addrs().expect("the URL has an address");
-        let count = Arc::new(Count {
-            address: addresses.next().expect("the address is known"),
-            host: host.to_owned(),
-            path: format!("{prefix}/v1/appinfo"),
-            over: AtomicBool::default(),
-            answered: AtomicUsize::default(),
-            lost: Mutex::default(),
-            step: Mutex::new((0, Instant::now())),
-        });
+        let address = host.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+        let address = address.expect("the URL has an address");
+        let request = format!("GET {prefix}/v1/appinfo HTTP/1.1\r\nHost: {host}\r\nConnection: ");
+        let is_over = Arc::<AtomicBool>::default();
         let clients = ["keep-alive", "keep-alive", "close", "close"].map(|connection| {
-            let count = count.clone();
-            thread::spawn(move || count.requests(connection))
+            let (request, is_over) = (format!("{request}{connection}\r\n\r\n"), is_over.clone());
+            thread::spawn(move || count_lost(address, &request, &is_over))
         });
-        Load { clients: clients.into(), count }
+        Load { clients: clients.into(), is_over }
     }
 
-    /// The tutorial has come to the step of this line.
-    pub fn step(&self, line: usize) {
-        *self.count.step.lock().unwrap() = (line, Instant::now());
-    }
-
-    /// Ends it as soon as enough is counted. How many were answered; an error tells of each that
-    /// was not.
-    pub fn off(self) -> Result<usize, String> {
-        let answered = || self.count.answered.load(Ordering::Relaxed);
-        common::eventually(&format!("{ENOUGH} answers are counted, or one is lost"), || {
-            (answered() >= ENOUGH || !self.count.lost.lock().unwrap().is_empty()).then_some(())
-        });
-        self.count.over.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.join().expect("a client does not panic");
-        }
-        let (lost, answered) = (self.count.lost.lock().unwrap(), answered());
-        if lost.is_empty() {
-            return Ok(answered);
-        }
-        let (count, first) = (lost.len(), lost[..lost.len().min(20)].join("\n"));
-        Err(format!("{count} requests were lost beside {answered} answered:\n{first}\n{HINTS}"))
+    /// Stops it. Panics if a request was lost.
+    pub fn stop(self) {
+        self.is_over.store(true, Relaxed);
+        let count = |client: JoinHandle<_>| client.join().expect("a client does not panic");
+        let lost: usize = self.clients.into_iter().map(count).sum();
+        assert_eq!(lost, 0, "requests were lost: see above, after the step in which they were");
     }
 }
 
-impl Count {
-    /// Sends one request after the other.
-    fn requests(&self, connection: &str) {
-        let mut kept = None;
-        while !self.over.load(Ordering::Relaxed) {
-            match self.ask(kept.take(), connection) {
-                Ok(stream) => {
-                    kept = stream;
-                    self.answered.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(why) => {
-                    let (line, since) = *self.step.lock().unwrap();
-                    let (now, later) =
-                        (httpdate::fmt_http_date(SystemTime::now()), since.elapsed());
-                    let lost = format!("{now}, {later:.3?} into the step of line {line}: {why}");
-                    self.lost.lock().unwrap().push(lost);
-                }
+/// Sends one request after the other, and returns how many were lost. Prints the first.
+fn count_lost(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
+    let (mut sent, mut lost) = (0, 0);
+    while sent < ENOUGH || !is_over.load(Relaxed) {
+        let why = match common::exchange(address, request.as_bytes()) {
+            // The broken canary's error is a response, which the tutorial expects.
+            Ok(it) if it.status == 200 || it.text().contains("something went wrong") => None,
+            Ok(response) => Some(format!("{} {}", response.status, response.text())),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(why) = why {
+            if lost < 5 {
+                eprintln!("LOST at {}: {why}", httpdate::fmt_http_date(SystemTime::now()));
             }
-            thread::sleep(PAUSE);
+            lost += 1;
         }
+        sent += 1;
+        thread::sleep(PAUSE);
     }
-
-    /// Sends a request, on the connection that was kept or a new one, and reads its response; the
-    /// connection comes back if it may be kept. An error says in which stage the request was lost,
-    /// and from which port of this machine.
-    fn ask(&self, kept: Option<TcpStream>, how: &str) -> Result<Option<TcpStream>, String> {
-        let Count { host, path, .. } = self;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: {how}\r\n\r\n");
-        let is_new = kept.is_none();
-        let new = || Socket::new(Domain::for_address(self.address), Type::STREAM, None);
-        let mut stream = kept.unwrap_or_else(|| new().expect("a descriptor is left").into());
-        let mut stage = "connect";
-        let mut attempt = || -> io::Result<Response> {
-            if is_new {
-                SockRef::from(&stream).connect_timeout(&self.address.into(), DEADLINE)?;
-                stream.set_read_timeout(Some(DEADLINE))?;
-                stream.set_write_timeout(Some(DEADLINE))?;
-            }
-            stage = "send";
-            stream.write_all(request.as_bytes())?;
-            stage = "receive";
-            common::read_response(&mut stream, false)
-        };
-        let why = match attempt() {
-            // The broken canary's error is a response: the tutorial expects it.
-            Ok(response)
-                if response.status == 200 || response.text().contains("something went wrong") =>
-            {
-                return Ok((response.header("connection") != Some("close")).then_some(stream));
-            }
-            Ok(response) => format!("{} {}", response.status, response.text()),
-            Err(error) => error.to_string(),
-        };
-        let port = stream.local_addr().map_or(0, |address| address.port());
-        Err(format!("{stage}, from local port {port}: {why}"))
-    }
+    lost
 }
 
-/// Asks a URL that may not be ready for its first client, in a way that leaves nothing behind.
+/// Sends the first request to a URL that may not be ready, in a way that leaves nothing behind.
 ///
 /// A node refuses connections to a Service's port until kube-proxy has programmed it, and keeps
 /// each in mind for minutes (conntrack: state CLOSE, no translation). A later client that happens
 /// to get the same port at its own end is refused as well. So this one's come from ports that no
 /// client is given: Linux gives those from 32768 on, macOS from 49152; NodePorts are from 30000 on.
-pub fn ask_first(url: &str) -> Result<(), String> {
+pub fn request_first(url: &str) -> Result<(), String> {
     let port = fastrand::u16(20_000..30_000).to_string();
     let mut curl = Command::new("curl");
     curl.args(["-sSf", "--max-time", "5", "--local-port", &port]).arg(format!("{url}/v1/appinfo"));
-    let asked = curl.output().expect("curl runs");
-    let said = String::from_utf8_lossy(&asked.stderr).into_owned();
-    asked.status.success().then_some(()).ok_or(said)
+    let output = curl.output().expect("curl runs");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    output.status.success().then_some(()).ok_or(error)
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::Load;
-    use regex_lite::Regex;
-
-    #[test]
-    fn a_lost_request_tells_when_in_which_stage_and_from_which_port() {
-        // It takes connections and answers none, then it is gone.
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-        let load = Load::on(&format!("http://{}", listener.local_addr().expect("it is bound")));
-        load.step(1234);
-        drop(listener);
-        let said = load.off().expect_err("requests are lost");
-        let lost = r" GMT, [0-9.]+.?s into the step of line 1234: (connect|send|receive), from local port \d+: Connection re";
-        assert!(Regex::new(lost).unwrap().is_match(&said), "{said}");
-    }
+#[test]
+#[should_panic(expected = "requests were lost")]
+fn a_lost_request_fails_the_tutorial() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+    drop(listener);
+    Load::start(&url).stop();
 }

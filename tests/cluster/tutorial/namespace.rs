@@ -1,18 +1,16 @@
 //! A cluster, and a namespace of the tutorial's own in it.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::common::{self, Folder};
 
-/// How to reach a cluster.
+/// How to reach a cluster, and what the tutorial's commands find on the machine.
+#[derive(Default)]
 pub struct Access {
-    /// The only context that is ever used.
-    pub context: String,
-    /// Where the context is described, unless kubectl finds it by itself.
-    pub kubeconfig: Option<PathBuf>,
+    /// A kubeconfig whose only context is the cluster's.
+    pub kubeconfig: Value,
     /// A node that can be reached from here, if the first one's InternalIP cannot.
     pub node: Option<String>,
     /// Whether the cluster can have images of other registries.
@@ -21,8 +19,8 @@ pub struct Access {
     pub programs: Option<Folder>,
     /// A folder with a release's files, to run the commands in; else it is the repository.
     pub release: Option<Folder>,
-    /// The shell for the commands.
-    pub shell: &'static str,
+    /// Whether the shell is zsh; else it is bash.
+    pub zsh: bool,
     /// Variables that are set in it at first.
     pub variables: Vec<(&'static str, String)>,
 }
@@ -31,54 +29,39 @@ impl Access {
     /// The cluster that the environment names.
     pub fn from_environment() -> Option<Access> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let context = variable("APPINFO_KUBE_CONTEXT")?;
+        let mut view = Command::new("kubectl");
+        view.args(["config", "view", "--raw", "--flatten", "--minify", "--output=json"]);
+        let kubeconfig = common::run(view.args(["--context", &context]));
         Some(Access {
-            context: variable("APPINFO_KUBE_CONTEXT")?,
-            kubeconfig: None,
+            kubeconfig: serde_json::from_str(&kubeconfig).expect("kubectl prints JSON"),
             node: variable("APPINFO_NODE_ADDRESS"),
             outside_images: variable("APPINFO_OUTSIDE_IMAGES").as_deref() != Some("0"),
-            programs: None,
-            release: None,
-            shell: "bash",
-            variables: Vec::new(),
+            ..Access::default()
         })
     }
 }
 
-/// A namespace with the strictest pod policy, and a kubeconfig for it alone. Deleted at the end; after a
-/// failure it first prints its pods, events and logs.
-pub struct Namespace {
+/// A namespace with the strictest pod policy, and a kubeconfig for it alone. Deleted at the end;
+/// after a failure it first prints its pods, events and logs.
+pub struct Namespace<'a> {
+    pub access: &'a Access,
     pub folder: Folder,
     pub name: String,
-    path: String,
-    place: PathBuf,
-    shell: &'static str,
-    variables: Vec<(&'static str, String)>,
 }
 
-impl Namespace {
-    pub fn create(access: &Access) -> Namespace {
-        let folder = Folder::new();
-        let mut view = Command::new("kubectl");
-        view.args(["config", "view", "--raw", "--flatten", "--minify", "--context"]);
-        view.arg(&access.context).envs(access.kubeconfig.iter().map(|file| ("KUBECONFIG", file)));
-        let kubeconfig = folder.path().join("kubeconfig");
-        std::fs::write(kubeconfig, common::run(&mut view)).expect("the folder can be written");
-
-        let programs = access.programs.iter().map(|folder| format!("{}:", folder.path().display()));
-        let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
+impl Namespace<'_> {
+    pub fn create(access: &Access) -> Namespace<'_> {
         let name = format!("appinfo-tutorial-{}", std::process::id());
-        let (shell, variables) = (access.shell, access.variables.clone());
-        let release = access.release.as_ref().map(|folder| folder.path().to_owned());
-        let place = release.unwrap_or_else(|| common::repository().to_owned());
-        let namespace = Namespace { folder, name, path, place, shell, variables };
-        namespace.kubectl(&format!("config use-context {}", access.context));
+        let namespace = Namespace { access, folder: Folder::new(), name };
+        let mut kubeconfig = access.kubeconfig.clone();
+        kubeconfig["contexts"][0]["context"]["namespace"] = json!(namespace.name);
+        let file = namespace.folder.path().join("kubeconfig");
+        std::fs::write(file, kubeconfig.to_string()).expect("the folder can be written");
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
-        let manifest = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-        let file = namespace.folder.path().join("namespace.json");
-        std::fs::write(&file, manifest.to_string()).expect("the folder can be written");
-        namespace.kubectl(&format!("create -f {}", file.display()));
-        namespace.kubectl(&format!("config set-context --current --namespace {}", namespace.name));
+        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
+        common::run(&mut namespace.shell(&format!("kubectl create -f - <<<'{object}'")));
         namespace
     }
 
@@ -89,33 +72,36 @@ impl Namespace {
 
     /// A shell that runs these commands, without the user's start-up files.
     pub fn shell(&self, commands: &str) -> Command {
-        let mut shell = self.command(self.shell);
-        if self.shell == "zsh" {
-            shell.arg("-f");
-        }
+        let (program, bare) = if self.access.zsh { ("zsh", "-f") } else { ("bash", "--norc") };
+        let mut shell = self.command(program);
+        shell.args([bare, "-c", commands]);
         // Readers may have it or not; the tests' shells fail if a variable is unset.
-        shell.args(["-c", commands]).env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
-        shell.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        shell.env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell.envs(self.access.variables.iter().map(|(name, value)| (name, value)));
         shell
     }
 
     /// A program that knows only this namespace of this cluster.
-    pub fn command(&self, program: &str) -> Command {
+    fn command(&self, program: &str) -> Command {
+        let Access { programs, release, .. } = self.access;
+        let programs = programs.iter().map(|folder| format!("{}:", folder.path().display()));
+        let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
-        command.current_dir(&self.place).stdin(Stdio::null());
-        command.env("PATH", &self.path).env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        command.current_dir(release.as_ref().map_or(common::repository(), Folder::path));
+        command.env("PATH", path).stdin(Stdio::null());
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command
     }
 }
 
-impl Drop for Namespace {
+impl Drop for Namespace<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for arguments in ["get pods -o wide", "get events", "logs -l app=appinfo --prefix"] {
                 let output = self.command("kubectl").args(arguments.split(' ')).output();
-                let told = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
-                eprintln!("kubectl {arguments}\n{}", told.unwrap_or_default());
+                let printed = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
+                eprintln!("kubectl {arguments}\n{}", printed.unwrap_or_default());
             }
         }
         let _ = self.command("kubectl").args(["delete", "namespace", &self.name]).output();

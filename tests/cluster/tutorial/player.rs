@@ -1,5 +1,5 @@
-//! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares their
-//! output with what the tutorial shows.
+//! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares
+//! their output with what the tutorial shows.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,32 +13,27 @@ use regex_lite::Regex;
 use super::likeness;
 use super::load::{self, Load};
 use super::namespace::{Access, Namespace};
-use super::readme::{self, Item, Step, TUTORIAL};
+use super::readme::{self, Step, TUTORIAL};
 use crate::common::{self, Lines};
 
 /// How long a `soon` step may take, alerts that wait for a minute included.
 const SOON: Duration = Duration::from_secs(240);
 
-/// The ports of this machine that the tutorial uses. They may be in use, so the test takes others.
-const PORTS: [&str; 2] = ["8080", "8001"];
-
 /// Plays the whole tutorial.
 pub fn play(access: &Access) {
-    let namespace = Namespace::create(access);
-    let mut player = Player::new(access, &namespace);
-    for item in readme::script(TUTORIAL) {
-        match item {
-            Item::Step(step) if step.is("not run") => {}
-            Item::Step(step) if step.is("release") && access.release.is_none() => {}
-            Item::Step(step) if step.is("outside image") && !access.outside_images => {}
-            Item::Step(step) => player.step(&step),
-            Item::Stop(name) => player.stop(&name),
-            Item::Load(true) => player.load = Some(Load::on(&player.url())),
-            Item::Load(false) => {
-                let load = player.load.take().expect("the load is on");
-                let answered = load.off().unwrap_or_else(|lost| panic!("{lost}"));
-                eprintln!("\n{answered} requests counted, none lost");
-            }
+    let mut player = Player::new(access);
+    for step in readme::script(TUTORIAL) {
+        let is_left_out = step.is("not run")
+            || step.is("release") && access.release.is_none()
+            || step.is("outside image") && !access.outside_images;
+        match step.note.as_str() {
+            "load: on" => player.load = Some(Load::start(&player.url())),
+            "load: off" => player.load.take().expect("the load is on").stop(),
+            _ if is_left_out => {}
+            _ => match step.name_of("stop") {
+                Some(name) => player.stop(name),
+                None => player.step(&step),
+            },
         }
     }
     assert!(
@@ -48,26 +43,23 @@ pub fn play(access: &Access) {
 }
 
 struct Player<'a> {
-    access: &'a Access,
-    namespace: &'a Namespace,
-    /// The tutorial's ports, and those used instead.
+    /// The tutorial's ports, and those used instead, since they may be in use on this machine.
     ports: [(&'static str, String); 2],
     background: HashMap<String, Background>,
     load: Option<Load>,
-    /// Whether the Service's port on the node has answered.
-    reached: bool,
+    /// The last field, because it is deleted when dropped, and what runs in the background uses it.
+    namespace: Namespace<'a>,
 }
 
 impl<'a> Player<'a> {
-    fn new(access: &'a Access, namespace: &'a Namespace) -> Player<'a> {
+    fn new(access: &'a Access) -> Player<'a> {
+        let namespace = Namespace::create(access);
         File::create(namespace.folder.path().join("variables")).expect("it can be written");
         Player {
-            access,
-            namespace,
-            ports: PORTS.map(|port| (port, free_port().to_string())),
+            ports: ["8080", "8001"].map(|port| (port, free_port().to_string())),
             background: HashMap::new(),
             load: None,
-            reached: false,
+            namespace,
         }
     }
 
@@ -75,22 +67,18 @@ impl<'a> Player<'a> {
         let start = Instant::now();
         let at = format!("{TUTORIAL}, line {}", step.line);
         eprintln!("\n{at}:\n{}", step.commands.trim_end());
-        if let Some(load) = &self.load {
-            load.step(step.line);
-        }
-        if !self.reached && step.commands.contains("curl") && step.commands.contains("\"$URL/") {
-            let url = self.url();
-            soon(&format!("{at}: {url} answers"), || load::ask_first(&url));
-            self.reached = true;
-        }
         let shows = format!("{at}: it prints what is shown");
-        if let Some(name) = step.background() {
+        if let Some(name) = step.name_of("background") {
             let background = self.start(step, &shows);
             self.background.insert(name.to_owned(), background);
         } else if step.is("soon") {
             soon(&shows, || self.attempt(step));
         } else {
             self.attempt(step).unwrap_or_else(|why| panic!("{at}: {why}"));
+        }
+        if step.commands.contains("NODE_PORT=") {
+            let url = self.url();
+            soon(&format!("{at}: {url} responds"), || load::request_first(&url));
         }
         eprintln!("({:.1?})", start.elapsed());
     }
@@ -122,8 +110,8 @@ impl<'a> Player<'a> {
         let background = Background(child);
         if let Some(first_line) = step.output.iter().flat_map(|output| output.lines()).next() {
             soon(shows, || {
-                let printed = self.as_shown(&printed.all().into_iter().next().unwrap_or_default());
-                likeness::compare(first_line, &printed)
+                let printed = printed.all().into_iter().next().unwrap_or_default();
+                likeness::compare(first_line, &self.as_shown(&printed))
             });
         }
         background
@@ -148,7 +136,7 @@ impl<'a> Player<'a> {
             .replace("localhost:8080", &format!("localhost:{forward}"))
             .replace("localhost:8001", &format!("localhost:{proxy}"))
             .replace("kubectl proxy\n", &format!("kubectl proxy --port={proxy}\n"));
-        let Some(node) = &self.access.node else { return commands };
+        let Some(node) = &self.namespace.access.node else { return commands };
         let line = Regex::new("(?m)^NODE=.*").expect("the pattern is right");
         line.replace_all(&commands, format!("NODE={node}")).into_owned()
     }
@@ -168,12 +156,12 @@ impl<'a> Player<'a> {
     }
 }
 
-/// Repeats an attempt until it succeeds, for a limited time; else says what was expected and what came.
+/// Repeats an attempt until it succeeds, for a limited time; else says what was expected and what
+/// came.
 fn soon(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
-    for attempts in 1.. {
-        let Err(why) = attempt() else { return };
-        assert!(start.elapsed() < SOON, "{what}: not in {SOON:?} and {attempts} attempts: {why}");
+    while let Err(why) = attempt() {
+        assert!(start.elapsed() < SOON, "{what}: not in {SOON:?}: {why}");
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -1,5 +1,5 @@
-//! The pages as scripts: their command blocks, the output that they show, and the notes that a reader
-//! does not see.
+//! The pages as scripts: their command blocks, the output that they show, and the notes that a
+//! reader does not see.
 
 use regex_lite::Regex;
 
@@ -10,26 +10,16 @@ pub const PAGES: [&str; 4] =
     ["README.md", TUTORIAL, "manifests/TRAINING.md", "manifests/BEYOND.md"];
 pub const TUTORIAL: &str = "manifests/README.md";
 
-/// What a page says to the reader, or to the test alone.
-#[derive(Debug)]
-pub enum Item {
-    Step(Step),
-    /// Stop the background step of that name.
-    Stop(String),
-    /// Count every request from here on, or stop counting.
-    Load(bool),
-}
-
-/// A block of commands.
+/// A block of commands, or a note that stands alone and has none.
 #[derive(Debug, Default)]
 pub struct Step {
     /// Its line on the page.
     pub line: usize,
+    /// How to run it: see the top of this folder's mod.rs.
+    pub note: String,
     pub commands: String,
     /// The output that the page shows.
     pub output: Option<String>,
-    /// How to run it: see the top of this folder's mod.rs.
-    pub note: String,
 }
 
 impl Step {
@@ -38,13 +28,18 @@ impl Step {
         self.note.split([':', ',']).any(|it| it.trim() == word)
     }
 
-    /// The name under which it keeps running.
-    pub fn background(&self) -> Option<&str> {
-        self.note.strip_prefix("background: ")
+    /// What follows in its note after this word and a colon.
+    pub fn name_of(&self, word: &str) -> Option<&str> {
+        self.note.strip_prefix(word)?.strip_prefix(": ")
     }
 }
 
-/// All of them.
+/// The blocks of commands of all pages.
+pub fn blocks() -> Vec<Step> {
+    PAGES.map(script).into_iter().flatten().filter(|step| !step.commands.is_empty()).collect()
+}
+
+/// The text of all pages.
 pub fn text() -> String {
     PAGES.map(common::text).concat()
 }
@@ -56,47 +51,41 @@ pub fn prose(text: &str) -> String {
 }
 
 /// The whole script of a page. Panics with the line where it breaks the rules.
-pub fn script(name: &str) -> Vec<Item> {
+pub fn script(name: &str) -> Vec<Step> {
     let text = common::text(name);
-    let block = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
-    let blocks = Regex::new(block).expect("the pattern is right");
+    let blocks = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
+    let blocks = Regex::new(blocks).expect("the pattern is right");
+    let alone = Regex::new("^(load: on|load: off|stop: [a-z-]+)$").expect("the pattern is right");
     let how =
         r"^(not run: .*|background: [a-z-]+|(soon|aside|release|outside image)(, (soon|aside))*)$";
     let how = Regex::new(how).expect("the pattern is right");
-    let (mut items, mut note) = (Vec::new(), String::new());
-    // Where the last block of commands ends.
-    let mut commands_end = 0;
+    let (mut steps, mut note) = (Vec::new(), String::new());
     for found in blocks.captures_iter(&text) {
-        let place = found.get(0).expect("it is found").range();
-        let line = text[..place.start].lines().count() + 1;
-        let group = |name| found.name(name).map(|group| group.as_str());
-        let block = || group("block").unwrap_or_default().to_owned();
-        match (group("note"), group("language")) {
-            (Some("load: on"), _) => items.push(Item::Load(true)),
-            (Some("load: off"), _) => items.push(Item::Load(false)),
-            (Some(stop), _) if stop.starts_with("stop: ") => {
-                items.push(Item::Stop(stop["stop: ".len()..].to_owned()));
+        let before = &text[..found.get(0).expect("it is found").start()];
+        let line = before.lines().count() + 1;
+        let group = |name| found.name(name).map_or("", |group| group.as_str()).to_owned();
+        match (group("note"), group("language").as_str()) {
+            (note, _) if alone.is_match(&note) => {
+                steps.push(Step { line, note, ..Step::default() });
             }
-            (Some(other), _) => {
-                assert!(how.is_match(other), "line {line}: what is a note that says {other:?}?");
+            (other, _) if how.is_match(&other) => {
                 assert_eq!(note, "", "line {line}: one note for a block");
-                other.clone_into(&mut note);
+                note = other;
             }
-            (None, Some("sh")) => {
-                let note = std::mem::take(&mut note);
-                items.push(Item::Step(Step { line, commands: block(), output: None, note }));
-                commands_end = place.end;
+            (other, "sh") if other.is_empty() => {
+                let (note, commands) = (std::mem::take(&mut note), group("block"));
+                steps.push(Step { line, note, commands, output: None });
             }
-            (None, Some("text")) => {
-                let between = text[commands_end..place.start].trim();
-                assert_eq!(between, "", "line {line}: an output follows its commands");
-                let Some(Item::Step(step)) = items.last_mut() else { unreachable!("just pushed") };
-                step.output = Some(block());
+            (_, "text") => {
+                assert!(before.ends_with("```\n\n"), "line {line}: an output follows its commands");
+                steps.last_mut().expect("there are commands").output = Some(group("block"));
             }
             // An excerpt of a manifest, or a query to paste.
-            (None, Some("yaml" | "promql" | "") | None) => {}
-            (None, Some(other)) => panic!("line {line}: what is a block of {other:?}?"),
+            (_, "yaml" | "promql") => {}
+            (note, language) => {
+                panic!("line {line}: what is {note:?}, or a block of {language:?}?")
+            }
         }
     }
-    items
+    steps
 }

@@ -1,0 +1,311 @@
+//! A simulated cluster: as much of the Kubernetes API as the tutorial's kubectl uses, with real
+//! appinfo processes as pods. An image is the program with a variant, the labels' volume is swapped
+//! as by the kubelet, and the Service distributes connections at random, as kube-proxy does, and
+//! learns a moment late that a pod ends.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tiny_http::{Header, Request, Response, Server};
+
+use super::api::{discovery, failure, merge, selects, table};
+use super::namespace::Access;
+use crate::common::{self, Folder, SIGTERM, pod::Pod, service::Service};
+use crate::pod::{self, text};
+
+/// How long a pod still gets connections after SIGTERM: the reason for the program's drain.
+const ENDPOINTS_LAG: Duration = Duration::from_millis(500);
+
+/// The running cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The API's objects by their paths: `/api/v1/namespaces/default/pods/appinfo-…`.
+    objects: BTreeMap<String, Value>,
+    /// The processes, by the paths of their pods.
+    pods: BTreeMap<String, Pod>,
+    /// How many pods there have been.
+    started: usize,
+    /// Distributes connections, at a port of 127.0.0.1; there once there is a Service.
+    service: Option<Service>,
+}
+
+impl Cluster {
+    /// A cluster of one node that has these addresses.
+    pub fn with_addresses(addresses: &[&str]) -> Cluster {
+        let address = |address| json!({"type": "InternalIP", "address": address});
+        let mut addresses: Vec<_> = addresses.iter().map(address).collect();
+        addresses.insert(0, json!({"type": "Hostname", "address": "node"}));
+        Cluster::with_node(json!({"status": {"addresses": addresses}}))
+    }
+
+    /// A cluster of this node. If it is null, listing nodes is refused.
+    pub fn with_node(mut node: Value) -> Cluster {
+        let server = Server::http("127.0.0.1:0").expect("there is a free port");
+        let address = server.server_addr().to_ip().expect("it has an address");
+        let cluster = Cluster { address, state: Arc::default() };
+        if !node.is_null() {
+            let metadata = json!({"name": "node"});
+            merge(&mut node, &json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}));
+            cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
+        }
+        let api = cluster.clone();
+        thread::spawn(move || server.incoming_requests().for_each(|request| api.respond(request)));
+        cluster
+    }
+
+    /// A kubeconfig as users have it, with a context of this name.
+    pub fn kubeconfig(&self, context: &str) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": context,
+            "clusters": [{"name": "c", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+        })
+    }
+
+    /// Access with a kubectl that precedes the real one and lets this process do `port-forward`,
+    /// whose protocol (SPDY) does not matter here.
+    pub fn access(&self) -> Access {
+        let script = format!(
+            "#!/usr/bin/env bash\n\
+             if [ \"$1\" = port-forward ]; then\n\
+                 curl -s --noproxy '*' \"http://{}/port-forward/$2/$3\"\n\
+                 exec tail -f /dev/null\n\
+             fi\n\
+             PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
+            self.address
+        );
+        let programs = Folder::new();
+        let kubectl = programs.path().join("kubectl");
+        std::fs::write(&kubectl, script).expect("the folder can be written");
+        common::run(Command::new("chmod").arg("+x").arg(kubectl));
+        let kubeconfig = self.kubeconfig("simulated");
+        Access { kubeconfig, programs: Some(programs), ..Access::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics while it holds the state")
+    }
+
+    /// Responds to a request to the API.
+    fn respond(&self, mut request: Request) {
+        let mut body = Vec::new();
+        request.as_reader().read_to_end(&mut body).expect("kubectl sends what it announces");
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let url = request.url().replace("%3D", "=").replace("%2C", ",");
+        let (path, query) = url.split_once('?').unwrap_or((&url, ""));
+        let (status, text) = if let Some(rest) = path.strip_prefix("/port-forward/") {
+            (200, self.forward_port(rest))
+        } else if let Some((_, path)) = path.split_once("/services/appinfo:http/proxy") {
+            let service = self.state().service.as_ref().expect("there is one").address;
+            let response = common::get(service, path);
+            (response.status, response.text().to_owned())
+        } else if query.contains("sendInitialEvents=") {
+            (422, failure(422, "Invalid").to_string())
+        } else if query.contains("watch=") || path == "/openapi/v2" {
+            // Nothing happens except by kubectl, so a watch has no events. And before 1.27 kubectl
+            // checks objects itself, with these schemas (protobuf): there are none.
+            (200, String::new())
+        } else {
+            let result = match request.method().as_str() {
+                "GET" => self.get(path, query),
+                "POST" => {
+                    let path = format!("{path}/{}", text(&body["metadata"]["name"]));
+                    Some(self.store(&path, body))
+                }
+                "PUT" => Some(self.store(path, body)),
+                "PATCH" => self.patch(path, &body),
+                "DELETE" => self.delete(path),
+                other => panic!("no kubectl command of the tutorial sends {other} {path}"),
+            };
+            let as_table = |header: &Header| header.value.as_str().contains("as=Table");
+            match result {
+                Some(it) if request.headers().iter().any(as_table) => (200, table(&it).to_string()),
+                Some(it) => (200, it.to_string()),
+                None => (404, failure(404, "NotFound").to_string()),
+            }
+        };
+        let json: Header = "Content-Type: application/json".parse().expect("it is a header");
+        let response = Response::from_string(text).with_status_code(status).with_header(json);
+        // kubectl may have ended meanwhile.
+        let _ = request.respond(response);
+    }
+
+    /// An object, a list of objects, or what the API says about itself.
+    fn get(&self, path: &str, query: &str) -> Option<Value> {
+        let state = self.state();
+        if let Some(found) = discovery(path).or_else(|| state.objects.get(path).cloned()) {
+            return Some(found);
+        }
+        let (_, resource) = path.rsplit_once('/')?;
+        if !["services", "deployments", "pods", "nodes"].contains(&resource) {
+            return None;
+        }
+        let parameter = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
+        let selector = parameter("labelSelector=").unwrap_or_default();
+        let selector: Value =
+            selector.split(',').filter_map(|label| label.split_once('=')).collect();
+        let name = parameter("fieldSelector=metadata.name=");
+        let items = state.objects.iter().filter(|(other, object)| {
+            other.rsplit_once('/').is_some_and(|(collection, _)| collection == path)
+                && selects(&selector, object)
+                && name.is_none_or(|name| object["metadata"]["name"] == name)
+        });
+        let items: Vec<_> = items.map(|(_, object)| object).collect();
+        if resource == "nodes" && items.is_empty() {
+            return None;
+        }
+        let metadata = json!({"resourceVersion": "1"});
+        Some(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
+    }
+
+    /// Creates or replaces an object.
+    fn store(&self, path: &str, mut object: Value) -> Value {
+        let chosen = json!({"uid": path, "resourceVersion": "1", "generation": 1});
+        merge(&mut object["metadata"], &chosen);
+        let mut state = self.state();
+        if object["kind"] == "Service" {
+            let service = state.service.get_or_insert_with(|| Service::new("", None));
+            let port = service.address.port();
+            object["spec"]["clusterIP"] = json!("10.96.0.10");
+            if object["spec"]["type"] == "NodePort" {
+                object["spec"]["ports"][0]["nodePort"] = json!(port);
+            }
+        }
+        state.objects.insert(path.to_owned(), object);
+        drop(state);
+        self.roll_out(path)
+    }
+
+    /// Changes an object, and applies the change.
+    fn patch(&self, path: &str, patch: &Value) -> Option<Value> {
+        if let Some(path) = path.strip_suffix("/scale") {
+            let mut scaled = self.patch(path, patch)?;
+            merge(&mut scaled, &json!({"apiVersion": "autoscaling/v1", "kind": "Scale"}));
+            return Some(scaled);
+        }
+        let mut state = self.state();
+        merge(state.objects.get_mut(path)?, patch);
+        for (key, value) in patch["metadata"]["labels"].as_object().into_iter().flatten() {
+            state.pods.get_mut(path)?.label(key, text(value));
+        }
+        drop(state);
+        Some(self.roll_out(path))
+    }
+
+    /// Deletes an object; with a Deployment its pods, with a namespace all that is in it.
+    fn delete(&self, path: &str) -> Option<Value> {
+        let mut state = self.state();
+        let object = state.objects.remove(path)?;
+        for pod in state.pods_of(&object) {
+            self.end(&mut state, pod);
+        }
+        let within = format!("{path}/");
+        state.objects.retain(|other, _| !other.starts_with(&within));
+        state.pods.retain(|other, _| !other.starts_with(&within));
+        Some(json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
+    }
+
+    /// If it is a Deployment, starts as many pods of its template as it wants, each before one of
+    /// another template is ended: `maxUnavailable: 0`. Returns the object.
+    fn roll_out(&self, path: &str) -> Value {
+        let mut state = self.state();
+        let mut object = state.objects[path].clone();
+        if let Some(replicas) = object["spec"]["replicas"].as_u64() {
+            // Distinguishes its pods from older ones. Digits sort before `canary`, as on the page.
+            let mut hasher = DefaultHasher::new();
+            object["spec"]["template"].to_string().hash(&mut hasher);
+            let hash = format!("{:010}", hasher.finish() % 10_000_000_000);
+            let is_new = |pod: &String| pod.contains(&format!("-{hash}-"));
+            let (new, mut old): (Vec<_>, Vec<_>) =
+                state.pods_of(&object).into_iter().partition(is_new);
+            for _ in new.len() as u64..replicas {
+                state.start_pod(&object, &hash);
+                if let Some(pod) = old.pop() {
+                    self.end(&mut state, pod);
+                }
+            }
+            object["status"] = json!({
+                "observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas,
+                "readyReplicas": replicas, "availableReplicas": replicas,
+            });
+            state.objects.insert(path.to_owned(), object.clone());
+        }
+        state.update_endpoints();
+        object
+    }
+
+    /// Ends a pod as Kubernetes does: the pod gets SIGTERM at once, the Service learns of it later.
+    fn end(&self, state: &mut State, path: String) {
+        let object = state.objects.get_mut(&path).expect("it is there");
+        object["metadata"]["deletionTimestamp"] = json!("2026-11-22T00:00:00Z");
+        state.pods[&path].appinfo.signal(SIGTERM);
+        let cluster = self.clone();
+        thread::spawn(move || {
+            thread::sleep(ENDPOINTS_LAG);
+            let pod = cluster.state().pods.remove(&path);
+            cluster.state().update_endpoints();
+            pod.map(|mut pod| pod.appinfo.wait());
+            cluster.state().objects.remove(&path);
+        });
+    }
+
+    /// `kubectl port-forward POD LOCAL:REMOTE`, as `POD/LOCAL:REMOTE`; returns what kubectl prints.
+    fn forward_port(&self, arguments: &str) -> String {
+        let (pod, ports) = arguments.split_once('/').expect("a pod and its ports");
+        let (local, remote) = ports.split_once(':').expect("two ports");
+        let listener = TcpListener::bind(format!("127.0.0.1:{local}")).expect("the port is free");
+        Service::at(listener, "", self.state().pods.values().filter(|it| it.name == pod));
+        format!("Forwarding from 127.0.0.1:{local} -> {remote}\n")
+    }
+}
+
+impl State {
+    fn start_pod(&mut self, deployment: &Value, hash: &str) {
+        self.started += 1;
+        let owner = &deployment["metadata"];
+        let name = format!("{}-{hash}-{:05}", text(&owner["name"]), self.started);
+        let namespace = text(&owner["namespace"]);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let mut pod = deployment["spec"]["template"].clone();
+        let labels = json!({"pod-template-hash": hash});
+        let metadata = json!({"name": name, "namespace": namespace, "labels": labels});
+        merge(&mut pod, &json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
+        self.pods.insert(path.clone(), pod::start(&pod));
+        self.objects.insert(path, pod);
+        self.update_endpoints();
+    }
+
+    /// The paths of a Deployment's pods that are not about to end.
+    fn pods_of(&self, deployment: &Value) -> Vec<String> {
+        let selector = &deployment["spec"]["selector"]["matchLabels"];
+        let is_own = |path: &&String| {
+            let pod = &self.objects[*path];
+            !selector.is_null()
+                && pod["metadata"]["deletionTimestamp"].is_null()
+                && selects(selector, pod)
+        };
+        self.pods.keys().filter(is_own).cloned().collect()
+    }
+
+    /// Lets the Service distribute connections to the pods that its selector matches.
+    fn update_endpoints(&self) {
+        let object = self.objects.values().find(|object| object["kind"] == "Service");
+        let (Some(service), Some(object)) = (&self.service, object) else { return };
+        let is_endpoint = |path: &String| selects(&object["spec"]["selector"], &self.objects[path]);
+        let pods = self.pods.iter().filter(|(path, _)| is_endpoint(path));
+        service.set_pods(pods.map(|(_, pod)| pod));
+    }
+}
