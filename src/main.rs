@@ -46,7 +46,7 @@ fn run(settings: &Settings) -> ExitCode {
         Ok(listener) => listener,
         Err(why) => return log::fail(1, &why),
     };
-    log::start_line(settings.summary(listener::address(&listener)));
+    log::start_line(settings.summary(&listener));
     labels_file::warn_if_absent(&settings.labels);
     supervisor::run(listener, settings.drain)
         .unwrap_or_else(|assignment| server::run(settings, assignment))

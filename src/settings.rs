@@ -1,8 +1,8 @@
 //! The command line and its environment variables. A flag overrides its variable.
 
-use std::env::{self, VarError};
+use std::env;
 use std::ffi::OsString;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -91,10 +91,7 @@ struct CommandLine {
 impl Invocation {
     /// Reads the command line and the environment.
     pub fn read() -> Invocation {
-        let arguments = match arguments(env::args_os().skip(1)) {
-            Ok(arguments) => arguments,
-            Err(why) => return Invocation::Invalid(why),
-        };
+        let arguments = arguments(env::args_os().skip(1));
         let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
         match CommandLine::from_args(&["appinfo"], &arguments) {
             Ok(line) if line.version => Invocation::Print(format!("{NAME_AND_VERSION}\n")),
@@ -113,8 +110,10 @@ impl Invocation {
 
 impl Settings {
     /// How the program runs, for the start line.
-    pub fn summary(&self, address: SocketAddr) -> String {
+    pub fn summary(&self, listener: &TcpListener) -> String {
         let (variant, labels) = (self.variant.name, self.labels.display());
+        // With the real port where 0 was given.
+        let address = listener.local_addr().expect("a bound socket has an address");
         format!("variant {variant}, listening on {address}, labels from {labels}")
     }
 
@@ -138,21 +137,14 @@ impl Settings {
     }
 }
 
-/// The arguments as text, with `--flag=value` split as argh wants it: `--flag value`.
-fn arguments(given: impl Iterator<Item = OsString>) -> Result<Vec<String>, String> {
-    let mut arguments = Vec::new();
-    for argument in given {
-        let argument = argument
-            .into_string()
-            .map_err(|odd| format!("The argument {odd:?} is not UTF-8 text."))?;
-        match argument.split_once('=') {
-            Some((flag, value)) if flag.starts_with("--") => {
-                arguments.extend([flag.to_owned(), value.to_owned()]);
-            }
-            _ => arguments.push(argument),
-        }
-    }
-    Ok(arguments)
+/// The arguments as text, with `--flag=value` split as argh wants it: `--flag value`. What is not UTF-8 is no
+/// valid value, and not Kubernetes'.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<String> {
+    let split = |argument: OsString| match argument.to_string_lossy().split_once('=') {
+        Some((flag, value)) if flag.starts_with("--") => vec![flag.to_owned(), value.to_owned()],
+        _ => vec![argument.to_string_lossy().into_owned()],
+    };
+    given.flat_map(split).collect()
 }
 
 /// argh's help, and what argh does not know.
@@ -175,11 +167,10 @@ fn setting<T>(
     read: fn(&str) -> Result<T, String>,
     default: T,
 ) -> Result<T, String> {
-    let (source, value) = match (given, env::var(variable)) {
+    let (source, value) = match (given, env::var_os(variable)) {
         (Some(value), _) => (flag, value),
-        (None, Ok(value)) if !value.is_empty() => (variable, value),
-        (None, Err(VarError::NotUnicode(odd))) => {
-            return Err(format!("{variable} is {odd:?}, but must be UTF-8 text."));
+        (None, Some(value)) if !value.is_empty() => {
+            (variable, value.to_string_lossy().into_owned())
         }
         (None, _) => return Ok(default),
     };
@@ -187,7 +178,7 @@ fn setting<T>(
 }
 
 fn variant(value: &str) -> Result<&'static Variant, String> {
-    Variant::named(value).ok_or_else(|| {
+    VARIANTS.iter().find(|variant| variant.name == value).ok_or_else(|| {
         let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
         format!("one of {}", names.join(", "))
     })
@@ -341,6 +332,6 @@ mod tests {
     fn an_equals_sign_separates_a_flag_from_its_value() {
         let given = ["--labels=/a=b", "name=value", "--drain", "5"].map(OsString::from);
         let expected = ["--labels", "/a=b", "name=value", "--drain", "5"].map(str::to_owned);
-        assert_eq!(arguments(given.into_iter()), Ok(expected.to_vec()));
+        assert_eq!(arguments(given.into_iter()), expected);
     }
 }

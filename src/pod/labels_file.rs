@@ -5,11 +5,9 @@
 //! It is read after a request has been received and before it is answered, once for a batch of them: a
 //! change by any means shows in the response to every request that is sent after it.
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-
-use rustix::fs::{Mode, OFlags};
 
 use crate::log;
 use crate::pod::labels::{self, Labels};
@@ -74,21 +72,15 @@ impl LabelsFile {
     }
 }
 
-/// Reads one version of the file: a swap does not change what is open. Refuses what could block the
-/// reader or fill its memory.
+/// Reads the file, unless that could block the reader or fill its memory.
 fn read(path: &Path) -> io::Result<String> {
-    // NONBLOCK: opening a FIFO must not wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let metadata = file.metadata()?;
+    let metadata = path.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
-    // All of it in one read, and its end in the next.
-    let mut text = Vec::with_capacity(metadata.len().min(MAX_LABELS_BYTES) as usize + 1);
-    file.take(MAX_LABELS_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_LABELS_BYTES {
+    if metadata.len() > MAX_LABELS_BYTES {
         return Err(io::Error::other(format!("it is larger than {} MiB", MAX_LABELS_BYTES >> 20)));
     }
+    let text = fs::read(path)?;
     String::from_utf8(text).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }

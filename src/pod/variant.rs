@@ -38,10 +38,3 @@ pub static VARIANTS: [Variant; 3] = [
         behavior: |facts| facts,
     },
 ];
-
-impl Variant {
-    /// The variant of that name.
-    pub fn named(name: &str) -> Option<&'static Variant> {
-        VARIANTS.iter().find(|variant| variant.name == name)
-    }
-}

@@ -13,18 +13,16 @@ const TIMEOUT: Duration = Duration::from_millis(450);
 /// Asks the program that listens there whether it is ready: status 0 if so, else a sentence and 1.
 pub fn run(listen: SocketAddr) -> ExitCode {
     let address = client::reachable(listen);
-    match client::get(address, "/readyz", TIMEOUT) {
-        Ok(line) if line.ends_with(b" 200") => ExitCode::SUCCESS,
+    let why = match client::get(address, "/readyz", TIMEOUT) {
+        Ok(line) if line.ends_with(b" 200") => return ExitCode::SUCCESS,
         Ok(line) => {
-            let status = String::from_utf8_lossy(&line[9..]).into_owned();
-            log::fail(1, &format!("the program at {address} is not ready: /readyz says {status}."))
+            let status = String::from_utf8_lossy(&line[9..]);
+            format!("the program at {address} is not ready: /readyz says {status}.")
         }
-        Err(error) => log::fail(
-            1,
-            &format!(
-                "no response from {address}: {error}. --listen or APPINFO_LISTEN names the address \
-                 of the program to check."
-            ),
+        Err(error) => format!(
+            "no response from {address}: {error}. --listen or APPINFO_LISTEN names the address of \
+             the program to check."
         ),
-    }
+    };
+    log::fail(1, &why)
 }

@@ -70,11 +70,6 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// The address of a listening socket, with the real port where 0 was given.
-pub fn address(listener: &TcpListener) -> SocketAddr {
-    listener.local_addr().expect("a bound socket has an address")
-}
-
 /// Whether a connection waits to be accepted.
 pub fn has_pending_connection(listener: &TcpListener) -> bool {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };

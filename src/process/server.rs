@@ -3,7 +3,6 @@
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
@@ -32,9 +31,6 @@ const QUIET_PERIOD: Duration = Duration::from_millis(250);
 
 /// How long the end may take at most, delayed responses apart.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(1500);
-
-/// How many threads and files a server needs to be of any use.
-const NEEDED: usize = 8;
 
 /// Serves until a signal has come and the drain is over. A supervisor logs the end of its server, so that
 /// a supervised one exits silently, with a status of its own.
@@ -83,18 +79,11 @@ impl Server {
                 log::line(format_args!("cannot limit the server process: {error}"));
             }
         }
-        if restarts > 0 || supervisor.is_none() {
-            require_resources(&listener).map_err(|error| {
-                format!("cannot start {NEEDED} threads and open {NEEDED} files, as serving takes: {error}")
-            })?;
-        }
         thread::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
         // Shared with the thread that takes signals, until the process ends.
         let draining: &_ = Box::leak(Box::new(Draining::default()));
-        if let Some(left) = drain {
-            draining.begin(left);
-        }
+        drain.inspect(|left| draining.begin(*left));
         signals::handle(settings.drain, draining, supervisor.is_some(), guard.waker())
             .map_err(cannot_serve)?;
         let labels = LabelsFile::at(&settings.labels);
@@ -163,9 +152,7 @@ impl Server {
         let timeout = self.delayed.next_due().map_or(timeout, |due| due.min(timeout));
         let requests = self.guard.receive(timeout)?;
         let has_received = !requests.is_empty();
-        if has_received || self.delayed.next_due() == Some(Duration::ZERO) {
-            self.endpoints.refresh();
-        }
+        self.endpoints.refresh();
         while let Some(exchange) = self.delayed.pop_due() {
             self.respond(exchange);
         }
@@ -200,13 +187,4 @@ impl Server {
             access_log::write(&method_and_path, status, took);
         }
     }
-}
-
-/// Checks that the process may open some files and start some threads. tiny_http panics where it may not, and
-/// the server would crash again and again, which Kubernetes would not show.
-fn require_resources(listener: &TcpListener) -> io::Result<()> {
-    let _files = (0..NEEDED).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    static GATE: Mutex<()> = Mutex::new(());
-    let _closed = GATE.lock();
-    (0..NEEDED).try_for_each(|_| thread::start("spare", Box::new(|| drop(GATE.lock()))).map(drop))
 }

@@ -76,12 +76,13 @@ pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignmen
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let server = match spawn(&listener, restarts, left) {
             Ok(server) => server,
+            Err(error) if restarts > 0 => {
+                return Ok(log::fail(1, &format!("cannot start another server process: {error}")));
+            }
             Err(error) => {
-                if cfg!(target_os = "linux") {
-                    log::line(format_args!(
-                        "cannot start a server process ({error}): serving in this one, without limits"
-                    ));
-                }
+                log::line(format_args!(
+                    "cannot start a server process ({error}): serving in this one, without limits"
+                ));
                 return Err(Assignment { listener, supervisor: None, restarts, drain: left });
             }
         };
