@@ -19,6 +19,8 @@ mod waiting;
 pub use client::Response as Answer;
 pub use client::{REQUEST, Response, connect, exchange, get, read_response, send, try_get};
 pub use labels::DownwardApi;
+#[cfg(target_os = "linux")]
+pub use process::children;
 pub use process::{
     Appinfo, Lines, MUSL_TARGET, SIGINT, SIGKILL, SIGTERM, Start, await_draining,
     listening_address, program, release_binary, signal,
