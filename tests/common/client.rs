@@ -1,6 +1,6 @@
-//! A plain HTTP client that shows every byte of a response.
+//! A plain HTTP client, which can send any bytes.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::str;
 
@@ -18,16 +18,14 @@ pub struct Response {
     /// Names in lower case, in the order they came.
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Every byte that came, from the status line to the close.
-    pub raw: Vec<u8>,
 }
 
 impl Response {
-    /// A header by its lower-case name; panics if it stands there twice.
+    /// A header by its lower-case name; panics if it appears twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(field, _)| field == name);
         let value = values.next().map(|(_, value)| value.as_str());
-        assert!(values.next().is_none(), "{name} stands twice in {self:?}");
+        assert!(values.next().is_none(), "{name} appears twice in {self:?}");
         value
     }
 
@@ -48,20 +46,15 @@ impl Response {
         Some(value.parse().expect("a number"))
     }
 
-    /// The first response in these bytes, its body ending where they end.
-    pub fn parse(raw: &[u8]) -> Option<Response> {
-        let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-        let head = str::from_utf8(&raw[..head_end]).ok()?;
-        let mut lines = head.split("\r\n");
+    /// A response whose body has not been read yet.
+    fn from_head(head: &str) -> Option<Response> {
+        let mut lines = head.lines().take_while(|line| !line.is_empty());
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-        let headers = lines
-            .take_while(|line| !line.is_empty())
-            .map(|line| {
-                let (name, value) = line.split_once(':')?;
-                Some((name.to_ascii_lowercase(), value.trim().to_owned()))
-            })
-            .collect::<Option<_>>()?;
-        Some(Response { status, headers, body: raw[head_end..].to_vec(), raw: raw.to_vec() })
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
+        };
+        Some(Response { status, headers: lines.map(header).collect::<Option<_>>()?, body: vec![] })
     }
 }
 
@@ -91,37 +84,40 @@ pub fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
     stream
 }
 
-/// Sends these bytes on a connection of their own and reads one response to its end: until its
-/// announced length is there, or until the server closes. A response to HEAD ends with its head.
+/// Sends these bytes on a connection of their own and reads one response.
 pub fn exchange(address: SocketAddr, request: &[u8]) -> io::Result<Response> {
     let mut stream = connect(address)?;
     stream.write_all(request)?;
-    read_response(&mut stream, request.starts_with(b"HEAD "))
+    read_response(stream, request.starts_with(b"HEAD "))
 }
 
-/// Reads as [`std::io::Read::read`] does, and goes on when a signal interrupts it.
-pub fn read(stream: &TcpStream, piece: &mut [u8]) -> io::Result<usize> {
-    Ok(rustix::io::retry_on_intr(|| rustix::io::read(stream, &mut *piece))?)
-}
-
-/// Reads one response from a connection.
-pub fn read_response(stream: &mut TcpStream, head_only: bool) -> io::Result<Response> {
-    let mut raw = Vec::new();
-    let mut piece = [0; 16 * 1024];
-    loop {
-        if let Some(response) = Response::parse(&raw) {
-            let announced = response.header("content-length").and_then(|n| n.parse().ok());
-            if head_only || announced.is_some_and(|length: usize| response.body.len() >= length) {
-                return Ok(response);
-            }
+/// Reads one whole response: its body is as long as announced, or ends where the connection ends. A
+/// response to HEAD has none.
+pub fn read_response(stream: impl Read, is_head: bool) -> io::Result<Response> {
+    let mut reader = BufReader::new(stream);
+    let head = read_head(&mut reader)?;
+    let invalid = || Error::new(ErrorKind::InvalidData, format!("no response, but {head:?}"));
+    let mut response = Response::from_head(&head).ok_or_else(invalid)?;
+    match response.header("content-length").map(str::parse) {
+        _ if is_head => {}
+        None => {
+            reader.read_to_end(&mut response.body)?;
         }
-        match read(stream, &mut piece)? {
-            0 => break,
-            n => raw.extend_from_slice(&piece[..n]),
+        Some(length) => {
+            response.body.resize(length.map_err(|_| invalid())?, 0);
+            reader.read_exact(&mut response.body)?;
         }
     }
-    Response::parse(&raw).ok_or_else(|| {
-        let got = String::from_utf8_lossy(&raw).into_owned();
-        io::Error::new(io::ErrorKind::UnexpectedEof, format!("no whole response, but {got:?}"))
-    })
+    Ok(response)
+}
+
+/// Reads the head of a request or a response, up to the empty line that ends it.
+pub fn read_head(reader: &mut impl BufRead) -> io::Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head)? == 0 {
+            return Err(Error::new(ErrorKind::UnexpectedEof, format!("only {head:?} came")));
+        }
+    }
+    Ok(head)
 }

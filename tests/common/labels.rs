@@ -23,7 +23,7 @@ impl DownwardApi {
         volume
     }
 
-    /// The path that the program is told.
+    /// The path of the labels file.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("labels")
     }

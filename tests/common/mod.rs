@@ -17,8 +17,10 @@ mod waiting;
 
 // The first name is the page's.
 pub use client::Response as Answer;
-pub use client::{REQUEST, Response, connect, exchange, get, read, read_response, send, try_get};
+pub use client::{REQUEST, Response, connect, exchange, get, read_response, send, try_get};
 pub use labels::DownwardApi;
+#[cfg(target_os = "linux")]
+pub use process::children;
 pub use process::{
     Appinfo, Lines, MUSL_TARGET, SIGINT, SIGKILL, SIGTERM, Start, await_draining,
     listening_address, program, release_binary, signal,

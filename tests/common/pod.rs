@@ -21,7 +21,7 @@ impl Pod {
         let volume = DownwardApi::with(file(&labels));
         let appinfo = start
             .args(&format!("--variant {variant}"))
-            .labels(volume.file())
+            .env("APPINFO_LABELS", volume.file())
             .env("MY_POD_NAME", name)
             .env("MY_POD_NAMESPACE", "default")
             .spawn();
@@ -35,7 +35,7 @@ impl Pod {
     }
 }
 
-/// The labels as the kubelet writes them: quoted as Go does, and as Rust does for what a label may hold.
+/// The labels as the kubelet writes them: quoted as Go does, which for labels is as Rust does.
 fn file(labels: &BTreeMap<String, String>) -> String {
     labels.iter().map(|(key, value)| format!("{key}={value:?}")).collect::<Vec<_>>().join("\n")
 }

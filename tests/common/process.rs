@@ -1,7 +1,6 @@
 //! The program as a child process.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -66,6 +65,14 @@ pub fn signal(pid: i32, number: i32) {
     run(Command::new("kill").args([format!("-{number}"), pid.to_string()]));
 }
 
+/// The child processes of a process that lives.
+#[cfg(target_os = "linux")]
+pub fn children(pid: i32) -> Vec<i32> {
+    let main = Process::new(pid).and_then(|process| process.task_main_thread());
+    let children = main.and_then(|thread| thread.children()).expect("/proc can be read");
+    children.into_iter().map(|pid| pid as i32).collect()
+}
+
 /// Waits until the program is not ready any more, as after SIGTERM.
 pub fn await_draining(address: SocketAddr) {
     // A request may be lost with a server that is killed.
@@ -102,11 +109,6 @@ impl Start {
         self
     }
 
-    /// Sets the path of the labels file.
-    pub fn labels(self, path: impl AsRef<OsStr>) -> Start {
-        self.arg("--labels").arg(path)
-    }
-
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Start {
         self.0.env(name, value);
@@ -125,7 +127,7 @@ impl Start {
         self.0
     }
 
-    /// Starts it and waits for its start line, which tells the port.
+    /// Starts it and waits for its start line, which names the port.
     pub fn spawn(self) -> Appinfo {
         let started = self.to(Stdio::piped(), Stdio::piped()).spawn();
         let mut child = started.expect("the program starts");
@@ -157,7 +159,7 @@ impl Start {
 pub fn listening_address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("listening on ")?;
     let mut address: SocketAddr =
-        rest.split([' ', ',']).next()?.parse().expect("the start line tells an address");
+        rest.split([' ', ',']).next()?.parse().expect("the start line names an address");
     if address.ip().is_unspecified() {
         address.set_ip([127, 0, 0, 1].into());
     }
@@ -204,43 +206,36 @@ impl Appinfo {
         self.child.try_wait().expect("the child can be waited for").is_none()
     }
 
-    /// The server's process ID; the program's own if it serves in one process.
-    #[cfg(target_os = "linux")]
+    /// How often the server was restarted.
+    pub fn restarts(&self) -> u64 {
+        let restarts = eventually("it serves its metrics", || {
+            try_get(self.address, "/metrics").ok()?.metric("appinfo_server_restarts_total")
+        });
+        restarts as u64
+    }
+}
+
+/// What `/proc` has about the server.
+#[cfg(target_os = "linux")]
+impl Appinfo {
+    /// The server's process ID.
     pub fn server(&self) -> i32 {
-        let pid = self.pid();
-        let children = format!("/proc/{pid}/task/{pid}/children");
-        eventually("it has a server process", || {
-            let children = fs::read_to_string(&children).expect("/proc tells");
-            let is_alone = || self.stderr.all().iter().any(|line| line.contains("in this one"));
-            let child = children.split(' ').next().and_then(|child| child.parse().ok());
-            child.or_else(|| is_alone().then_some(pid))
-        })
+        eventually("it has a server process", || children(self.pid()).first().copied())
     }
 
     /// The server in `/proc`: its threads, its open files, its memory.
-    #[cfg(target_os = "linux")]
     pub fn process(&self) -> Process {
         Process::new(self.server()).expect("the process is alive")
     }
 
     /// How many files the server has open; `None` if this user may not see that.
-    #[cfg(target_os = "linux")]
     pub fn open_files(&self) -> Option<u64> {
         self.process().fd_count().ok().map(|files| files as u64)
     }
 
     /// How many threads the server has.
-    #[cfg(target_os = "linux")]
     pub fn threads(&self) -> u64 {
-        self.process().status().expect("/proc tells").threads
-    }
-
-    /// How often the server was restarted.
-    pub fn restarts(&self) -> u64 {
-        let restarts = eventually("it tells its metrics", || {
-            try_get(self.address, "/metrics").ok()?.metric("appinfo_server_restarts_total")
-        });
-        restarts as u64
+        self.process().status().expect("/proc can be read").threads
     }
 }
 
@@ -248,7 +243,7 @@ impl Drop for Appinfo {
     fn drop(&mut self) {
         if thread::panicking() {
             let ended = self.child.try_wait();
-            eprintln!("the program ended: {ended:?}; it said: {:#?}", self.stderr.all());
+            eprintln!("the program ended: {ended:?}; its log: {:#?}", self.stderr.all());
         }
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -20,8 +20,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on a port of its choice, which it prints in these words. If it does not come up, it is
-    /// started again, twice at most.
+    /// Starts it on a port of its choice, which it prints in these words. If it does not come up,
+    /// it is started again, twice at most.
     pub fn start(command: &mut Command, words: &str) -> Server {
         let words = Regex::new(words).expect("the pattern is right");
         (0..3).find_map(|_| Server::try_start(command, &words)).expect("the server comes up")

@@ -1,18 +1,21 @@
-//! A small load balancer that picks a random pod for each new connection, as kube-proxy does, and may
+//! A small load balancer that picks a random pod for each connection, as kube-proxy does, and may
 //! serve below a path prefix, as `kubectl proxy` does.
 
-use std::io::{Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 
+use fastrand::Rng;
+
+use super::client::read_head;
 use super::pod::Pod;
-use super::read_response;
 
 /// What happens to a request.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub enum Mode {
     /// A pod responds to it.
+    #[default]
     Serve,
     /// It is held for as long as the client waits.
     Hold,
@@ -20,31 +23,30 @@ pub enum Mode {
     HangUp,
 }
 
+#[derive(Clone)]
 pub struct Service {
     pub address: SocketAddr,
-    shared: Arc<Shared>,
+    prefix: &'static str,
+    state: Arc<Mutex<State>>,
 }
 
-struct Shared {
-    prefix: &'static str,
-    pods: Mutex<Vec<SocketAddr>>,
-    mode: Mutex<Mode>,
-    asked: AtomicUsize,
-    lost: AtomicUsize,
-    open: AtomicUsize,
-    most_open: AtomicUsize,
-    random: Mutex<fastrand::Rng>,
+#[derive(Default)]
+struct State {
+    pods: Vec<SocketAddr>,
+    random: Rng,
+    mode: Mode,
+    requested: usize,
+    lost: usize,
+    open: usize,
+    most_open: usize,
 }
 
 impl Service {
     /// Balances between these pods, on a port of its own. All paths start with `prefix`, which is
     /// removed.
     pub fn new<'a>(prefix: &'static str, pods: impl IntoIterator<Item = &'a Pod>) -> Service {
-        Service::at(
-            TcpListener::bind("127.0.0.1:0").expect("loopback has a free port"),
-            prefix,
-            pods,
-        )
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        Service::at(listener, prefix, pods)
     }
 
     /// The same, listening there for as long as the process lives.
@@ -54,122 +56,100 @@ impl Service {
         pods: impl IntoIterator<Item = &'a Pod>,
     ) -> Service {
         let address = listener.local_addr().expect("a listener has an address");
-        let shared = Arc::new(Shared {
-            prefix,
-            pods: Mutex::new(addresses(pods)),
-            mode: Mutex::new(Mode::Serve),
-            asked: AtomicUsize::new(0),
-            lost: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
-            most_open: AtomicUsize::new(0),
-            // The same sequence in every run.
-            random: Mutex::new(fastrand::Rng::with_seed(4)),
-        });
-        let accepting = shared.clone();
-        std::thread::spawn(move || {
+        // The same sequence in every run.
+        let state = State { random: Rng::with_seed(4), ..State::default() };
+        let service = Service { address, prefix, state: Arc::new(Mutex::new(state)) };
+        service.set_pods(pods);
+        let accepting = service.clone();
+        thread::spawn(move || {
             for client in listener.incoming().filter_map(Result::ok) {
-                let shared = accepting.clone();
-                std::thread::spawn(move || shared.connection(client));
+                let service = accepting.clone();
+                thread::spawn(move || service.serve(client));
             }
         });
-        Service { address, shared }
+        service
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread has panicked")
     }
 
     /// The page's address.
     pub fn url(&self) -> String {
-        format!("http://{}{}/", self.address, self.shared.prefix)
+        format!("http://{}{}/", self.address, self.prefix)
     }
 
-    /// Balances between these pods from now on. The others still respond to what they have received.
+    /// Balances between these pods from now on. The others still respond to what they have
+    /// received.
     pub fn set_pods<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) {
-        *self.shared.pods.lock().unwrap() = addresses(pods);
+        self.state().pods = pods.into_iter().map(|pod| pod.appinfo.address).collect();
     }
 
     pub fn set_mode(&self, mode: Mode) {
-        *self.shared.mode.lock().unwrap() = mode;
+        self.state().mode = mode;
     }
 
     /// How many requests for AppInfo have come so far.
     pub fn count(&self) -> usize {
-        self.shared.asked.load(SeqCst)
+        self.state().requested
     }
 
     /// How many requests got no response.
     pub fn lost(&self) -> usize {
-        self.shared.lost.load(SeqCst)
+        self.state().lost
     }
 
     /// How many requests wait for their response now.
     pub fn open(&self) -> usize {
-        self.shared.open.load(SeqCst)
+        self.state().open
     }
 
     /// The most requests that ever waited at once.
     pub fn most_open(&self) -> usize {
-        self.shared.most_open.load(SeqCst)
-    }
-}
-
-impl Shared {
-    /// Connects to a random pod.
-    fn pick(&self) -> Option<TcpStream> {
-        let pod = self.random.lock().unwrap().choice(&*self.pods.lock().unwrap()).copied()?;
-        TcpStream::connect(pod).ok()
+        self.state().most_open
     }
 
-    /// Serves a connection: all of its requests go to the same pod, which is picked with the first of
-    /// them, since browsers open connections in advance.
-    fn connection(&self, mut client: TcpStream) {
-        let mut pod = None;
-        while let Some(head) = read_head(&mut client) {
-            if head.contains("/v1/appinfo ") {
-                self.asked.fetch_add(1, SeqCst);
+    /// Serves a connection: one request, since every response carries `Connection: close`.
+    fn serve(&self, mut client: TcpStream) {
+        // Browsers open connections in advance, on which nothing may come.
+        let Ok(head) = read_head(&mut BufReader::new(&client)) else { return };
+        let mode = {
+            let mut state = self.state();
+            state.requested += usize::from(head.contains("/v1/appinfo "));
+            state.open += 1;
+            state.most_open = state.most_open.max(state.open);
+            state.mode
+        };
+        let response = match mode {
+            Mode::Serve => self.pass_on(&head),
+            Mode::HangUp => None,
+            Mode::Hold => {
+                let _ = io::copy(&mut client, &mut io::sink());
+                None
             }
-            self.most_open.fetch_max(self.open.fetch_add(1, SeqCst) + 1, SeqCst);
-            let mode = *self.mode.lock().unwrap();
-            let response = match mode {
-                Mode::Serve => self.pass_on(&head, &mut pod),
-                Mode::HangUp => None,
-                Mode::Hold => {
-                    while client.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
-                    None
-                }
-            };
-            let answered = response.as_ref().map(|response| client.write_all(response));
-            self.open.fetch_sub(1, SeqCst);
-            if response.is_none() {
-                self.lost.fetch_add(1, SeqCst);
-            }
-            if !matches!(answered, Some(Ok(()))) {
-                break;
-            }
+        };
+        if let Some(response) = &response {
+            let _ = client.write_all(response);
         }
+        let mut state = self.state();
+        state.open -= 1;
+        state.lost += usize::from(response.is_none());
     }
 
-    /// The response to a request; `None` if the path lacks the prefix or the pod is gone.
-    fn pass_on(&self, head: &str, pod: &mut Option<TcpStream>) -> Option<Vec<u8>> {
+    /// The response of a random pod; `None` if the path lacks the prefix or the pod is gone.
+    fn pass_on(&self, head: &str) -> Option<Vec<u8>> {
         let (method, rest) = head.split_once(' ')?;
-        let request = format!("{method} {}", rest.strip_prefix(self.prefix)?);
-        if pod.is_none() {
-            *pod = self.pick();
-        }
-        let pod = pod.as_mut()?;
+        let (target, fields) = rest.strip_prefix(self.prefix)?.split_once("\r\n")?;
+        let pod = {
+            let State { pods, random, .. } = &mut *self.state();
+            *random.choice(pods.iter())?
+        };
+        let mut pod = TcpStream::connect(pod).ok()?;
+        // Of several `Connection` headers the program follows the first: it closes the connection.
+        let request = format!("{method} {target}\r\nConnection: close\r\n{fields}");
         pod.write_all(request.as_bytes()).ok()?;
-        Some(read_response(pod, method == "HEAD").ok()?.raw)
+        let mut response = Vec::new();
+        pod.read_to_end(&mut response).ok()?;
+        (!response.is_empty()).then_some(response)
     }
-}
-
-fn addresses<'a>(pods: impl IntoIterator<Item = &'a Pod>) -> Vec<SocketAddr> {
-    pods.into_iter().map(|pod| pod.appinfo.address).collect()
-}
-
-/// A request's head, if one comes.
-fn read_head(client: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        client.read_exact(&mut byte).ok()?;
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).ok()
 }

@@ -1,5 +1,5 @@
-//! Clients as people use them. (The page's tests have Chromium; those of monitoring and the tutorial
-//! have Prometheus, kubectl and curl.)
+//! Clients as people use them. (The page's tests have Chromium; those of monitoring and the
+//! tutorial have Prometheus, kubectl and curl.)
 
 use std::process::Command;
 

@@ -32,7 +32,7 @@ fn there(appinfo: &Appinfo, command: &str) -> Command {
 }
 
 /// Sends it a request, to another address than its own probes use.
-fn ask(appinfo: &Appinfo) {
+fn request(appinfo: &Appinfo) {
     let port = appinfo.address.port();
     let curl = format!("curl --silent --show-error --fail http://127.0.0.2:{port}/healthz");
     assert!(common::run(&mut there(appinfo, &curl)).contains("ok"));
@@ -51,7 +51,7 @@ fn a_server_that_cannot_reach_itself_goes_on() {
     let drop = "iptables --append INPUT --destination 127.0.0.1 --protocol tcp --syn --jump DROP";
     common::run(&mut there(&appinfo, drop));
     for _ in 0..40 {
-        ask(&appinfo);
+        request(&appinfo);
         thread::sleep(Duration::from_millis(200));
     }
     assert!(appinfo.is_alive());
@@ -62,11 +62,11 @@ fn a_server_that_cannot_reach_itself_goes_on() {
 #[test]
 fn a_server_that_accepts_no_more_is_restarted() {
     let Some(mut appinfo) = in_a_network() else { return };
-    ask(&appinfo);
+    request(&appinfo);
     common::run(&mut there(&appinfo, "ip address flush dev lo"));
     eventually("it is restarted", || restarted(&appinfo, "could accept no more connections"));
     common::run(&mut there(&appinfo, "ip address add 127.0.0.1/8 dev lo"));
-    ask(&appinfo);
+    request(&appinfo);
     assert!(appinfo.is_alive());
 }
 
@@ -75,7 +75,7 @@ fn a_server_that_accepts_no_more_is_restarted() {
 fn self_probes_are_invisible() {
     let appinfo = attack::release().arg("--access-log").spawn();
     // Nothing but its own probes wakes the server's main thread now.
-    let wakes = || appinfo.process().status().expect("/proc tells").voluntary_ctxt_switches;
+    let wakes = || appinfo.process().status().expect("/proc can be read").voluntary_ctxt_switches;
     assert_eq!(appinfo.get("/readyz").status, 200);
     let before = wakes().expect("the kernel counts");
     common::until("it has probed itself twice", || wakes() >= Some(before + 2));

@@ -11,11 +11,10 @@ use socket2::SockRef;
 use crate::attack;
 use crate::common::{self, REQUEST, Start, connect, get, send};
 
-/// The supervisor makes it 24 KiB. Here this test is the supervisor, and makes it a page less: whatever
-/// a client sends, the server does not overflow it.
+/// The supervisor makes it 24 KiB. Here this test is the supervisor, and makes it a page less:
+/// whatever a client sends, the server does not overflow it.
 #[test]
 fn a_page_of_each_connections_stack_stays_unused() {
-    let _turn = attack::alone();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it has an address");
     let timeout = Some(Duration::from_secs(10));
@@ -34,7 +33,8 @@ fn a_page_of_each_connections_stack_stays_unused() {
     let malformed =
         ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET / HTTP/2.0\r\n\r\n"];
     for _ in 0..50 {
-        // The library's thread panics when it asks for the address of a client that has gone.
+        // The library's thread panics when it looks up the address of a client that has reset the
+        // connection.
         let mut stream = connect(address).expect("it accepts");
         let _ = stream.write_all(REQUEST);
         attack::reset(stream);

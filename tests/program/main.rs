@@ -1,5 +1,5 @@
-//! The program as a process on this machine: its command line, its responses, the labels file, how it
-//! stops and restarts. These tests are quick: `cargo test --test program`.
+//! The program as a process on this machine: its command line, its responses, the labels file, how
+//! it stops and restarts. These tests are quick: `cargo test --test program`.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! How the kernel is told to share the processors among the server's threads.
+//! How the kernel shares the processors among the server's threads.
 
 use rustix::process::getpriority_process;
 
@@ -14,7 +14,7 @@ fn no_thread_takes_the_processor_from_its_waker() {
     }
     let appinfo = Start::new().spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
-    let tasks = appinfo.process().tasks().expect("/proc tells");
+    let tasks = appinfo.process().tasks().expect("/proc can be read");
     // One of them may just have ended.
     let policies = tasks.filter_map(|task| task.and_then(|task| task.stat()).ok()?.policy);
     let policies: Vec<_> = policies.collect();

@@ -28,11 +28,13 @@ fn sigterm_ends_readiness_and_drains_for_five_seconds() {
     }
     assert_eq!(appinfo.wait().code(), Some(0));
     assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
+    let (log, expected) = (appinfo.stderr.all(), "SIGTERM: not ready any more, draining for 5 s");
+    assert!(log.iter().any(|line| line.contains(expected)), "{log:?}");
 }
 
 #[test]
 fn sigint_stops_after_responding_to_what_was_received() {
-    for _ in 0..10 {
+    each(4, 0..8, |_| {
         let mut appinfo = Start::new().args("--drain 3600").spawn();
         let half = b"GET /v1/appinfo HTTP/1.1\r\n";
         let mut streams: Vec<_> = (0..20).map(|_| send(appinfo.address, half)).collect();
@@ -50,7 +52,7 @@ fn sigint_stops_after_responding_to_what_was_received() {
             }
         });
         assert_eq!(appinfo.wait().code(), Some(0));
-    }
+    });
 }
 
 #[test]
