@@ -12,10 +12,8 @@ use crate::common::{Start, have, repository, run};
 fn the_pure_functions_pass_their_tests_in_node() {
     if have(&["node"]) {
         let mut node = Command::new("node");
-        println!(
-            "{}",
-            run(node.args(["--test", "tests/page/verdict.test.js"]).current_dir(repository()))
-        );
+        node.args(["--test", "tests/page/verdict.test.js"]).current_dir(repository());
+        println!("{}", run(&mut node));
     }
 }
 
@@ -30,28 +28,20 @@ fn the_verdict_follows_a_canary_and_its_replacement() {
     shows("no canary");
     service.set_pods(stable.iter().chain([&broken]));
     shows("too early");
-    assert!(browser.text("$('reason').textContent").ends_with(" responses from the canary"));
+    assert!(browser.text("reason.textContent").ends_with(" responses from the canary"));
     shows("worse");
-    let worse =
-        r"/^99\.9 % sure, (\d+) of \1 failed, stable 0 of \d+$/.test($('reason').textContent)";
-    browser.wait(worse);
+    browser.wait(r"/^99\.9 % sure, (\d+) of \1 failed, stable 0 of \d+$/.test(reason.textContent)");
     // A screen reader is told once, politely.
     assert!(browser.text("announcement.textContent").starts_with("Verdict: worse: 99.9 % sure, "));
-    assert_eq!(browser.text("announcement.role"), "status");
-    // Once a second at most, though 20 responses come.
-    let changes = browser.js("let changes = 0;
-        new MutationObserver(() => changes++).observe($('reason'), { childList: true });
-        return new Promise(resolve => setTimeout(() => resolve(changes), 4500))");
-    assert!((2..=5).contains(&changes.as_u64().expect("a count")), "{changes} in 4.5 s");
 
     // A new canary is compared by its own responses, once none is left.
     service.set_pods(&stable);
-    browser.wait("$('pods').querySelector('.canary.quiet')");
+    browser.wait("find('.canary.quiet')[0]");
     let fixed = pod(&FIXED_CANARY, "tq5hd");
     service.set_pods(stable.iter().chain([&fixed]));
     shows("too early");
     shows("no difference seen");
-    let reason = browser.text("$('reason').textContent");
+    let reason = browser.text("reason.textContent");
     assert!(reason.starts_with("the canary fails at most "), "{reason}");
     assert!(browser.text("announcement.textContent").contains("Verdict: no difference seen"));
 }
@@ -63,14 +53,14 @@ fn the_verdict_tells_slower_and_what_it_cannot_compare() {
         .map(|suffix| FIXED_CANARY.pod(Start::new().args("--delay 400"), suffix));
     let service = Service::new("", &slow);
     let Some(browser) = watch(&service) else { return };
-    browser.wait("$('reason').textContent === 'no response from stable'");
+    browser.wait("reason.textContent === 'no response from stable'");
     assert_eq!(browser.text("$('verdict').textContent"), "cannot compare");
     let stable = pod(&STABLE, "2hx9k");
     service.set_pods(slow.iter().chain([&stable]));
     browser.wait("$('verdict').textContent === 'slower'");
-    assert!(browser.text("$('reason').textContent").contains(" late, stable 0 of "));
+    assert!(browser.text("reason.textContent").contains(" late, stable 0 of "));
     let labels = [("release", "preview")];
     let other = Pod::new(Start::new(), "appinfo-preview-1", "namespace", &labels);
     service.set_pods(slow.iter().chain([&stable, &other]));
-    browser.wait("$('reason').textContent.endsWith('(not compared: preview)')");
+    browser.wait("reason.textContent.endsWith('(not compared: preview)')");
 }

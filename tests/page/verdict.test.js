@@ -143,7 +143,8 @@ function secondsUntil(word, what, canaryRate, stableRate, chance) {
       counts.total++;
       if (chance() < (isCanary ? canaryRate : stableRate)) counts[what]++;
     }
-    // A shortcut: the verdict needs more than this, and takes longer.
+    // Shortcuts: the verdict needs more than this, and takes longer.
+    if (canary[what] * stable.total <= stable[what] * canary.total) continue;
     const probability = probabilityHigher(canary[what], canary.total, stable[what], stable.total);
     if (probability > 0.99 && verdict({ canary, stable }).startsWith(word)) return second;
   }
@@ -167,8 +168,7 @@ test('a canary like stable is rarely called worse or slower', t => {
   for (const [word, what, rate] of [
     ['worse', 'failed', 0.005],
     ['worse', 'failed', 0.02],
-    ['slower', 'late', 0.02],
-    ['worse', 'failed', 0.1]
+    ['slower', 'late', 0.1]
   ]) {
     const { called } = simulate(word, what, rate, rate);
     t.diagnostic(`${100 * rate} % ${what}, both: called ${word} in ${100 * called} of 100 runs`);
