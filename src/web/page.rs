@@ -61,6 +61,6 @@ pub fn response() -> Response {
 /// After a change of script or style, `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
     script-src 'sha256-TUBF+ULHF/oPmKDq7vn92p/JksTdbuRe9Lq12IFchaU='; \
-    style-src 'sha256-n5yFBwgOsMwV6jbs9duzcNL9AwCyGGauBDUtWp5rG18='; \
+    style-src 'sha256-ANoAAV6xJunu/CoyZi7PvBESDv84dgKfISyon3sCkkQ='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'";

@@ -105,11 +105,7 @@ fn the_page_is_one_document_and_its_policy_names_its_parts() {
         BASE64.encode(Sha256::digest(content))
     };
     let (script, style) = (hash("script"), hash("style"));
-    let policy = format!(
-        "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; \
-         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-         require-trusted-types-for 'script'"
-    );
-    let told = response.header("content-security-policy");
-    assert_eq!(told, Some(policy.as_str()), "so POLICY in src/web/page.rs needs other hashes");
+    let expected = format!("script-src 'sha256-{script}'; style-src 'sha256-{style}'; ");
+    let policy = response.header("content-security-policy").expect("a policy");
+    assert!(policy.contains(&expected), "POLICY in src/web/page.rs needs {expected}");
 }
