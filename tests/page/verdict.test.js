@@ -76,8 +76,12 @@ test('the verdict has words for every case', () => {
       { stable: release(600), canary: release(10) },
       'no difference seen: the canary fails at most 23.8 % (95 % sure), is late at most 23.8 %'
     ],
-    // Two failures are too few to be sure.
+    // Two failures are too few to be sure, three are not.
     [{ stable: release(600), canary: release(10, 2) }, 'probably worse: 99.9 %'],
+    [
+      { stable: release(600), canary: release(10, 3) },
+      'worse: 99.9 % sure, 3 of 10 failed, stable 0 of 600'
+    ],
     [{ stable, canary: release(40, 12) }, 'worse: 99.9 % sure, 12 of 40 failed, stable 0 of 121'],
     [{ stable, canary: release(40, 0, 12) }, 'slower: 99.9 % sure, 12 of 40 late, stable 0 of 121'],
     // The worse of both comes first.
