@@ -127,14 +127,6 @@ impl Browser {
         self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters}))
     }
 
-    /// What the console has got since it was last asked: exceptions, policy reports and failed
-    /// requests among it.
-    pub fn console(&self) -> Vec<String> {
-        let log = self.post("/se/log", json!({"type": "browser"}));
-        let entries = log.as_array().expect("a log is a list").iter();
-        entries.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
-    }
-
     /// What a screen reader is given: a line `role: name` for each thing that is not ignored.
     pub fn accessible(&self) -> Vec<String> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}));
