@@ -7,7 +7,6 @@ mod common;
 mod laptop;
 mod story;
 
-use std::env;
 use std::io::{Write, stdout};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -15,7 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use argh::{EarlyExit, FromArgs};
+use argh::FromArgs;
 use nix::sys::signal::{SigSet, Signal};
 
 use laptop::Laptop;
@@ -47,37 +46,18 @@ fn seconds(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "it must be a whole number of seconds, such as 20".into())
 }
 
-/// The command that starts it.
-const NAME: &str = "cargo run --example demo --";
-
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let demo = match Demo::from_args(&[NAME], &arguments) {
-        Ok(demo) => demo,
-        Err(EarlyExit { output, status: Ok(()) }) => {
-            println!("{output}");
-            return ExitCode::SUCCESS;
-        }
-        Err(EarlyExit { output, .. }) => {
-            eprintln!("demo: {}\n`{NAME} --help` lists what it takes.", output.trim_end());
-            return ExitCode::FAILURE;
-        }
-    };
-    match start(&demo) {
-        Ok(told) => told,
-        Err(why) => {
-            eprintln!("demo: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    start(&argh::from_env()).unwrap_or_else(|why| {
+        eprintln!("demo: {why}");
+        ExitCode::FAILURE
+    })
 }
 
 /// Tells the story. Fails with a sentence if it cannot start.
 fn start(demo: &Demo) -> Result<ExitCode, String> {
     let listener = TcpListener::bind(demo.listen).map_err(|error| {
         let address = demo.listen;
-        format!("cannot listen on {address}: {error}. Try another port: {NAME} --listen :9000")
+        format!("cannot listen on {address}: {error}. Try another port, such as --listen :9000")
     })?;
     let program = build()?;
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();

@@ -191,17 +191,15 @@ fn the_demo_goes_on_by_itself() {
 fn the_demo_explains_what_it_cannot_do() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     let taken = taken.local_addr().expect("it is bound");
-    let help = "`cargo run --example demo -- --help`";
     for (arguments, expected) in [
-        ("--listen 9000", ["such as 127.0.0.1:9000 or :9000", help]),
-        ("--auto 0", ["a whole number of seconds, such as 20", help]),
-        ("--pace 2", ["Unrecognized argument: --pace", help]),
+        ("--listen 9000", ["'--listen' with value '9000'", "such as 127.0.0.1:9000 or :9000"]),
+        ("--auto 0", ["'--auto' with value '0'", "a whole number of seconds, such as 20"]),
+        ("--pace 2", ["Unrecognized argument: --pace", "demo --help"]),
         (&format!("--listen {taken}"), [&format!("cannot listen on {taken}: "), "--listen :9000"]),
     ] {
         let (status, stderr) = Demo::start(arguments, Stdio::null()).ended();
         assert_eq!(status.code(), Some(1));
-        let says_all = expected.iter().all(|part| stderr.contains(part));
-        assert!(stderr.starts_with("demo: ") && says_all, "{stderr}");
+        assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
     }
 }
 
