@@ -1,6 +1,6 @@
 //! The live page in real Chromium, before real processes and a small load balancer between them.
 //!
-//! `cargo test --test page -- --ignored` makes the pictures in `tests/screenshots` anew (with the
+//! `cargo test --test page -- --ignored` renews the pictures in `tests/screenshots` (with the
 //! fonts of the machine: Debian's `fonts-inter` gives those that are there), and
 //! `pngquant --force --ext .png tests/screenshots/*.png` makes them small.
 
