@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{WORKS, assert_clean, pod, three_stable, watch};
+use super::{WORKS, assert_clean, pod, watch};
 use crate::browser::{Browser, END, LEFT};
 use crate::common::pod::STABLE;
 use crate::common::service::{Mode, Service};
-use crate::common::until;
+use crate::common::{Start, until};
 
 #[test]
 fn the_page_keeps_its_pace_and_rests_while_paused_or_hidden() {
-    let pods = three_stable();
-    let service = Service::new("", &pods);
+    // Some responses are on their way whenever the page is paused.
+    let pod = STABLE.pod(Start::new().args("--delay 200"), "2hx9k");
+    let service = Service::new("", [&pod]);
     let Some(browser) = Browser::at(&service.url()) else { return };
     let assert_pace = |shown: &str, a_second: RangeInclusive<f64>| {
         assert_eq!(browser.text("pace.textContent"), shown);

@@ -102,6 +102,8 @@ fn a_fixed_canary_shows_its_namespace_and_fades_once_it_is_gone() {
     let ink = |row: &str| browser.text(&format!("getComputedStyle(find('{row}')[0]).color"));
     assert_ne!(ink("tr.canary"), ink("tr.stable"));
     browser.wait("!find('tr.canary')[0]");
+    let last = browser.number("now() - results.filter(({ kind }) => kind === 'canary').pop().at");
+    assert!(last < 50e3, "it went after {last} ms only");
     assert_eq!(browser.number("$('pods').rows.length"), 3.0);
     assert_eq!(count(&browser, ".quiet"), 0.0);
     assert_clean(&browser);
