@@ -40,6 +40,7 @@ fn the_verdict_follows_a_canary_and_its_replacement() {
 
     // One with a small share is silent at times: the comparison goes on.
     service.set_pods(&stable);
+    skip_time(&browser, 6);
     browser.wait("find('.canary.quiet')[0]");
     browser.js("window.headlines = [];
         new MutationObserver(() => headlines.push($('verdict').textContent))
@@ -50,6 +51,7 @@ fn the_verdict_follows_a_canary_and_its_replacement() {
 
     // Another one is compared by its own responses, once none is left.
     service.set_pods(&stable);
+    skip_time(&browser, 6);
     browser.wait("find('.canary.quiet')[0]");
     let fixed = pod(&FIXED_CANARY, "tq5hd");
     service.set_pods(stable.iter().chain([&fixed]));
