@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::Answer;
+use crate::common::Response;
 use crate::server::Server;
 
 pub fn is_installed() -> bool {
@@ -13,7 +13,7 @@ pub fn is_installed() -> bool {
 
 /// nginx with `answer`'s body and headers in its configuration, and so in its memory; a worker
 /// process per core, as Debian sets it up. What it logs and keeps stands in `folder`.
-pub fn server(folder: &Path, answer: &Answer) -> Server {
+pub fn server(folder: &Path, answer: &Response) -> Server {
     let mut headers = String::new();
     for (name, value) in &answer.headers {
         match name.as_str() {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::common::{self, Answer};
+use crate::common::{self, Response};
 
 /// A server that can be measured.
 pub struct Server {
@@ -147,7 +147,7 @@ impl Server {
 
 impl Running {
     /// One answer, which must be a 200.
-    pub fn answer(&self) -> Result<Answer, String> {
+    pub fn answer(&self) -> Result<Response, String> {
         let path = &self.path;
         let request = format!("GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
         match common::exchange(self.address, request.as_bytes()) {

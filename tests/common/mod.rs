@@ -15,8 +15,6 @@ pub mod service;
 mod tools;
 mod waiting;
 
-// The first name is the page's.
-pub use client::Response as Answer;
 pub use client::{REQUEST, Response, connect, exchange, get, read_response, send, try_get};
 pub use labels::DownwardApi;
 #[cfg(target_os = "linux")]

@@ -7,16 +7,14 @@ mod common;
 mod laptop;
 mod story;
 
-use std::env;
-use std::io::stdin;
+use std::io::{Write, stdout};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
-use argh::{EarlyExit, FromArgs};
+use argh::FromArgs;
 use nix::sys::signal::{SigSet, Signal};
 
 use laptop::Laptop;
@@ -48,51 +46,48 @@ fn seconds(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "it must be a whole number of seconds, such as 20".into())
 }
 
-/// The command that starts it.
-const NAME: &str = "cargo run --example demo --";
-
 fn main() -> ExitCode {
-    let arguments: Vec<_> = env::args().skip(1).collect();
-    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let demo = match Demo::from_args(&[NAME], &arguments) {
-        Ok(demo) => demo,
-        Err(EarlyExit { output, status: Ok(()) }) => {
-            println!("{output}");
-            return ExitCode::SUCCESS;
-        }
-        Err(EarlyExit { output, .. }) => {
-            eprintln!("demo: {}\n`{NAME} --help` lists what it takes.", output.trim_end());
-            return ExitCode::FAILURE;
-        }
-    };
-    match start(&demo) {
-        Ok(told) => told,
-        Err(why) => {
-            eprintln!("demo: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    start(&argh::from_env()).unwrap_or_else(|why| {
+        eprintln!("demo: {why}");
+        ExitCode::FAILURE
+    })
 }
 
-/// Tells the story.
-///
-/// # Errors
-///
-/// A sentence, if the story cannot start.
+/// Tells the story. Fails with a sentence if it cannot start.
 fn start(demo: &Demo) -> Result<ExitCode, String> {
     let listener = TcpListener::bind(demo.listen).map_err(|error| {
         let address = demo.listen;
-        format!("cannot listen on {address}: {error}. Try another port: {NAME} --listen :9000")
+        format!("cannot listen on {address}: {error}. Try another port, such as --listen :9000")
     })?;
     let program = build()?;
-    let pace = Pace::new(demo.auto);
-    let (ended, told) = {
-        let mut laptop = Laptop::new(program, listener, &pace);
-        (story::tell(&mut laptop, &pace), laptop.summary())
-    };
-    // Printed once everything is gone.
-    println!("\n{told} Nothing is left running; the page can be closed.");
-    Ok(ended.err().map_or(ExitCode::SUCCESS, |Stop(status)| status.into()))
+    let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+    // In all threads; one waits for them.
+    signals.thread_block().expect("these signals exist");
+    let laptop = Arc::new(Mutex::new(Laptop::new(program, listener)));
+    // If the story panics, the pods end with it.
+    let stopped = Arc::downgrade(&laptop);
+    thread::spawn(move || {
+        let signal = signals.wait().expect("these signals exist");
+        if let Some(laptop) = stopped.upgrade() {
+            end(&laptop);
+        }
+        std::process::exit(128 + signal as i32);
+    });
+    let told = story::tell(&laptop, demo.auto);
+    end(&laptop);
+    Ok(told.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS))
+}
+
+/// Ends all pods, and prints how it went.
+fn end(laptop: &Mutex<Laptop>) {
+    let mut laptop = laptop.lock().expect("no step has panicked");
+    laptop.pods.clear();
+    let (asked, lost) = (laptop.service.count(), laptop.service.lost());
+    let _ = writeln!(
+        stdout(),
+        "\n{asked} requests came, {lost} of them got no answer. Nothing is left running; \
+         the page can be closed."
+    );
 }
 
 /// Builds the program, which cargo does not do for an example; returns its path.
@@ -121,70 +116,4 @@ fn build() -> Result<PathBuf, String> {
             let command = arguments.join(" ");
             format!("cargo has not built the program. Try it in the clone: cargo {command}")
         })
-}
-
-/// The story is stopped, with this exit status.
-struct Stop(u8);
-
-/// When the next thing happens, or that the story is stopped.
-struct Pace {
-    stopped: Receiver<u8>,
-    lines: Receiver<()>,
-    auto: Option<Duration>,
-}
-
-impl Pace {
-    /// Handles signals from now on, and standard input unless the steps come by themselves.
-    fn new(auto: Option<u64>) -> Pace {
-        let signals: SigSet =
-            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
-        // In all threads; one waits for them.
-        signals.thread_block().expect("these signals exist");
-        let (stop, stopped) = channel();
-        thread::spawn(move || {
-            while let Ok(signal) = signals.wait() {
-                let _ = stop.send(128 + signal as u8);
-            }
-        });
-        let (line, lines) = channel();
-        if auto.is_none() {
-            thread::spawn(move || {
-                for _ in stdin().lines().map_while(Result::ok) {
-                    let _ = line.send(());
-                }
-            });
-        }
-        Pace { stopped, lines, auto: auto.map(Duration::from_secs) }
-    }
-
-    /// Lets some time pass.
-    fn wait(&self, time: Duration) -> Result<(), Stop> {
-        match self.stopped.recv_timeout(time) {
-            Ok(status) => Err(Stop(status)),
-            Err(RecvTimeoutError::Timeout) => Ok(()),
-            Err(RecvTimeoutError::Disconnected) => unreachable!("the thread never ends"),
-        }
-    }
-
-    /// Waits until a condition is met.
-    fn until(&self, mut condition: impl FnMut() -> bool) -> Result<(), Stop> {
-        while !condition() {
-            self.wait(Duration::from_millis(50))?;
-        }
-        Ok(())
-    }
-
-    /// Waits until the next step: for its time, or for a line or the end of the input. Returns whether
-    /// the input has ended.
-    fn step(&self) -> Result<bool, Stop> {
-        let mut line = Err(TryRecvError::Empty);
-        match self.auto {
-            Some(time) => self.wait(time)?,
-            None => self.until(|| {
-                line = self.lines.try_recv();
-                line != Err(TryRecvError::Empty)
-            })?,
-        }
-        Ok(line == Err(TryRecvError::Disconnected))
-    }
 }

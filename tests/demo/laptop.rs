@@ -2,31 +2,30 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::Duration;
 
 use crate::common::pod::{Pod, Release, STABLE};
 use crate::common::service::Service;
 use crate::common::{SIGTERM, Start};
-use crate::{Pace, Stop};
 
 /// How long the Service still sends requests to a pod that has received SIGTERM, as a cluster does until
 /// all nodes know.
 const LAG: Duration = Duration::from_millis(300);
 
-pub struct Laptop<'a> {
+pub struct Laptop {
     program: PathBuf,
     pub service: Service,
     /// The oldest first.
     pub pods: Vec<Pod>,
-    pace: &'a Pace,
 }
 
-impl Laptop<'_> {
+impl Laptop {
     /// Three stable pods behind this listener.
-    pub fn new(program: PathBuf, listener: TcpListener, pace: &Pace) -> Laptop<'_> {
+    pub fn new(program: PathBuf, listener: TcpListener) -> Laptop {
         let pods = ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&program, &STABLE, suffix));
         let service = Service::at(listener, "", &pods);
-        Laptop { program, service, pods: pods.into(), pace }
+        Laptop { program, service, pods: pods.into() }
     }
 
     /// Starts a pod and sends it requests.
@@ -36,18 +35,12 @@ impl Laptop<'_> {
     }
 
     /// Ends a pod as a cluster does: it receives SIGTERM at once, and the Service knows a moment later.
-    pub fn end(&mut self, index: usize) -> Result<(), Stop> {
+    pub fn end(&mut self, index: usize) {
         let mut pod = self.pods.remove(index);
         pod.appinfo.signal(SIGTERM);
-        self.pace.wait(LAG)?;
+        sleep(LAG);
         self.service.set_pods(&self.pods);
-        self.pace.until(|| !pod.appinfo.is_alive())
-    }
-
-    /// How it went.
-    pub fn summary(&self) -> String {
-        let (asked, lost) = (self.service.count(), self.service.lost());
-        format!("{asked} requests came, {lost} of them got no answer.")
+        pod.appinfo.wait();
     }
 }
 

@@ -1,14 +1,16 @@
 //! The steps of the story: each is a row in [`STEPS`].
 
-use std::io::{Write, stdout};
+use std::io::{self, Write, stdin, stdout};
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::common::pod::{ACCEPTED, BROKEN_CANARY, FIXED_CANARY};
 use crate::laptop::Laptop;
-use crate::{Pace, Stop};
 
 struct Step {
     title: &'static str,
-    act: fn(&mut Laptop) -> Result<(), Stop>,
+    act: fn(&mut Laptop),
     happened: &'static str,
     look: &'static str,
 }
@@ -16,25 +18,19 @@ struct Step {
 const STEPS: [Step; 6] = [
     Step {
         title: "The baseline",
-        act: |_| Ok(()),
+        act: |_| (),
         happened: "Three stable pods share the requests, as behind a Service: which one answers is chance.",
         look: "every square is teal, and no pod knows its namespace: \"\" empty. That is the bug.",
     },
     Step {
         title: "A label that changes, live",
-        act: |laptop| {
-            laptop.pods[0].label("newlabel", "realtime");
-            Ok(())
-        },
+        act: |laptop| laptop.pods[0].label("newlabel", "realtime"),
         happened: "The first pod got the label newlabel=realtime, by its labels file, and nothing was restarted.",
         look: "the label appears in that pod's row; if the page was open before, as a new one.",
     },
     Step {
         title: "The broken canary",
-        act: |laptop| {
-            laptop.start(&BROKEN_CANARY, "m8zrp");
-            Ok(())
-        },
+        act: |laptop| laptop.start(&BROKEN_CANARY, "m8zrp"),
         happened: "A fix was let in as a fourth pod, beside the three. It is alive and ready, and it fails.",
         look: "from now on about a quarter of the squares is amber, all crossed out. After ten of them the verdict says \"worse\", 99.9 % sure. (Tiles and rows count the last minute, so they follow slowly.)",
     },
@@ -46,10 +42,7 @@ const STEPS: [Step; 6] = [
     },
     Step {
         title: "The fixed canary",
-        act: |laptop| {
-            laptop.start(&FIXED_CANARY, "tq5hd");
-            Ok(())
-        },
+        act: |laptop| laptop.start(&FIXED_CANARY, "tq5hd"),
         happened: "The right fix was let in the same way.",
         look: "about a quarter of the new squares is amber, and whole; the canary tells its namespace. The verdict is \"no difference seen\", and the longer you wait, the lower the rate of failures that the canary can still have.",
     },
@@ -58,38 +51,36 @@ const STEPS: [Step; 6] = [
         act: |laptop| {
             for suffix in ["c4nvz", "kk2wd", "s9rmt"] {
                 laptop.start(&ACCEPTED, suffix);
-                laptop.end(0)?;
+                laptop.end(0);
             }
-            laptop.end(0)
+            laptop.end(0);
         },
         happened: "The stable pods were replaced by pods with the fix, one after the other, and the canary was deleted last.",
         look: "new squares are teal, under new names that tell their namespace; the old rows fade.",
     },
 ];
 
-/// Tells the story to its end.
-pub fn tell(laptop: &mut Laptop, pace: &Pace) -> Result<(), Stop> {
-    say(&format!(
-        "The page: {}\nOpen it in a browser, and keep this terminal in sight.",
-        laptop.service.url()
-    ))?;
+/// Tells the story to its end. A step comes after so many seconds, or with a line of the input. Fails if
+/// nobody reads the story.
+pub fn tell(laptop: &Mutex<Laptop>, auto: Option<u64>) -> io::Result<()> {
+    let laptop = || laptop.lock().expect("no step has panicked");
+    let mut out = stdout();
+    let url = laptop().service.url();
+    writeln!(out, "The page: {url}\nOpen it in a browser, and keep this terminal in sight.")?;
     for (number, Step { title, act, happened, look }) in (1..).zip(STEPS) {
-        say(&format!("\n{number}/{} {title}", STEPS.len()))?;
-        act(laptop)?;
-        say(&format!("    {happened}\n    Look: {look}"))?;
+        writeln!(out, "\n{number}/{} {title}", STEPS.len())?;
+        act(&mut laptop());
+        writeln!(out, "    {happened}\n    Look: {look}")?;
         let next = if number < STEPS.len() { "the next step" } else { "the end" };
-        say(&match pace.auto {
-            Some(time) => format!("    ({} s to {next})", time.as_secs()),
-            None => format!("    (Enter: {next}, Ctrl+C: end it all)"),
-        })?;
-        if pace.step()? {
-            say("    (the input has ended: going on)")?;
+        if let Some(seconds) = auto {
+            writeln!(out, "    ({seconds} s to {next})")?;
+            sleep(Duration::from_secs(seconds));
+        } else {
+            writeln!(out, "    (Enter: {next}, Ctrl+C: end it all)")?;
+            if stdin().lines().next().is_none() {
+                writeln!(out, "    (the input has ended: going on)")?;
+            }
         }
     }
     Ok(())
-}
-
-/// Prints; stops if nobody reads it.
-fn say(words: &str) -> Result<(), Stop> {
-    writeln!(stdout(), "{words}").map_err(|_| Stop(1))
 }

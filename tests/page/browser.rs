@@ -8,11 +8,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::server::Server;
-use crate::common::{Answer, Folder, exchange, have, until};
+use crate::common::{Folder, Response, exchange, have, until};
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
-pub const SPACE: char = '\u{E00D}';
 pub const END: char = '\u{E010}';
 pub const LEFT: char = '\u{E012}';
 pub const RIGHT: char = '\u{E014}';
@@ -42,8 +41,7 @@ impl Browser {
         let session = browser.post(
             "",
             json!({"capabilities": {"alwaysMatch": {
-                "acceptInsecureCerts": true,
-                "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
+                "goog:loggingPrefs": {"browser": "ALL"},
                 "goog:chromeOptions": {"args": arguments},
             }}}),
         );
@@ -85,39 +83,26 @@ impl Browser {
     /// Waits until this expression is true.
     pub fn wait(&self, expression: &str) {
         until(expression, || {
-            let met = self.js(&format!("return Boolean({expression})")) == true;
-            if !met {
+            let is_met = self.js(&format!("return Boolean({expression})")) == true;
+            if !is_met {
                 std::thread::sleep(Duration::from_millis(90)); // Leave the page some time, too.
             }
-            met
+            is_met
         });
     }
 
     /// Presses and releases a key, where the focus is.
     pub fn press(&self, key: char) {
-        self.post(
-            "/actions",
-            json!({"actions": [{"type": "key", "id": "keyboard", "actions": [
-                {"type": "keyDown", "value": key}, {"type": "keyUp", "value": key},
-            ]}]}),
-        );
+        let down_and_up = ["keyDown", "keyUp"].map(|kind| json!({"type": kind, "value": key}));
+        let keyboard = json!({"type": "key", "id": "keyboard", "actions": down_and_up});
+        self.post("/actions", json!({"actions": [keyboard]}));
     }
 
     /// Moves the pointer to a place in the window.
-    pub fn point(&self, x: u32, y: u32) {
-        self.post(
-            "/actions",
-            json!({"actions": [{"type": "pointer", "id": "mouse", "actions": [
-                {"type": "pointerMove", "x": x, "y": y, "duration": 0},
-            ]}]}),
-        );
-    }
-
-    /// Clicks on the first element that this CSS selector finds.
-    pub fn click(&self, selector: &str) {
-        let element = self.post("/element", json!({"using": "css selector", "value": selector}));
-        let id = element.as_object().and_then(|element| element.values().next()?.as_str());
-        self.post(&format!("/element/{}/click", id.expect("an element has an ID")), json!({}));
+    pub fn point(&self, x: f64, y: f64) {
+        let movement = json!({"type": "pointerMove", "x": x as i32, "y": y as i32, "duration": 0});
+        let mouse = json!({"type": "pointer", "id": "mouse", "actions": [movement]});
+        self.post("/actions", json!({"actions": [mouse]}));
     }
 
     /// Gives the page so many CSS pixels; narrow ones as a telephone does, without scroll bars.
@@ -127,42 +112,19 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
         );
+        self.wait(&format!("innerWidth === {width}"));
     }
 
-    /// Lets media features have these values, such as `prefers-color-scheme`, and no others any.
-    pub fn prefer(&self, features: &[(&str, &str)]) {
-        let features: Vec<_> =
-            features.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-        self.devtools("Emulation.setEmulatedMedia", json!({"features": features}));
+    /// Lets a media feature such as `prefers-color-scheme` have this value, and no other any.
+    pub fn prefer(&self, feature: &str, value: &str) {
+        let features = json!({"features": [{"name": feature, "value": value}]});
+        self.devtools("Emulation.setEmulatedMedia", features);
+        self.wait(&format!("matchMedia('({feature}: {value})').matches"));
     }
 
     /// A command of the DevTools protocol.
     pub fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", json!({"cmd": command, "params": parameters}))
-    }
-
-    /// What the console has got since it was last asked: exceptions, policy reports and failed
-    /// requests among it.
-    pub fn console(&self) -> Vec<String> {
-        let log = self.post("/se/log", json!({"type": "browser"}));
-        let entries = log.as_array().expect("a log is a list").iter();
-        entries.map(|entry| entry["message"].as_str().unwrap_or_default().to_owned()).collect()
-    }
-
-    /// The address of every request that the page has made since this was last asked.
-    pub fn requests(&self) -> Vec<String> {
-        let log = self.post("/se/log", json!({"type": "performance"}));
-        let entries = log.as_array().expect("a log is a list").iter();
-        entries
-            .filter_map(|entry| {
-                let event: Value = serde_json::from_str(entry["message"].as_str()?).ok()?;
-                let (method, request) = (&event["message"]["method"], &event["message"]["params"]);
-                // The new tab, before the page, is the browser's own.
-                let own = request["documentURL"].as_str()?.starts_with("chrome");
-                let address = request["request"]["url"].as_str()?.to_owned();
-                (method == "Network.requestWillBeSent" && !own).then_some(address)
-            })
-            .collect()
     }
 
     /// What a screen reader is given: a line `role: name` for each thing that is not ignored.
@@ -180,13 +142,13 @@ impl Browser {
 
     /// A WebDriver command, for which there need not be a function here.
     pub fn post(&self, path: &str, body: Value) -> Value {
-        let answer = self.ask("POST", path, &body.to_string()).expect("chromedriver answers");
-        let value = answer.json()["value"].take();
-        assert_eq!(answer.status, 200, "{path} {body}: {value}");
+        let response = self.send("POST", path, &body.to_string()).expect("chromedriver responds");
+        let value = response.json()["value"].take();
+        assert_eq!(response.status, 200, "{path} {body}: {value}");
         value
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    fn send(&self, method: &str, path: &str, body: &str) -> io::Result<Response> {
         let (session, host, length) = (&self.session, self.driver.address, body.len());
         let request = format!(
             "{method} /session{session}{path} HTTP/1.1\r\nHost: {host}\r\n\
@@ -199,6 +161,6 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // This ends the browser; the end of the driver alone would leave it running.
-        let _ = self.ask("DELETE", "", "");
+        let _ = self.send("DELETE", "", "");
     }
 }

@@ -22,7 +22,7 @@ module.exports = [
       sourceType: 'script',
       globals: {
         ...names(
-          'AbortController Request addEventListener clearTimeout document fetch location navigator ' +
+          'AbortController addEventListener clearTimeout document fetch location navigator ' +
             'performance setInterval setTimeout',
           'readonly'
         ),

@@ -1,6 +1,6 @@
-//! The live page in real Chromium, before real processes and a Service in small between them.
+//! The live page in real Chromium, before real processes and a small load balancer between them.
 //!
-//! `cargo test --test page -- --ignored` makes the pictures in `tests/screenshots` anew (with the
+//! `cargo test --test page -- --ignored` renews the pictures in `tests/screenshots` (with the
 //! fonts of the machine: Debian's `fonts-inter` gives those that are there), and
 //! `pngquant --force --ext .png tests/screenshots/*.png` makes them small.
 
@@ -8,13 +8,13 @@
 mod common;
 
 mod access;
-mod answers;
 mod anywhere;
 mod browser;
 mod demo;
 mod nginx;
 mod oldest;
 mod pace;
+mod responses;
 mod screens;
 mod verdict;
 
@@ -23,16 +23,21 @@ use browser::{Browser, END};
 use common::Start;
 use common::pod::{BROKEN_CANARY, Pod, Release, STABLE};
 use common::service::Service;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 const PROXY: &str = "/api/v1/namespaces/default/services/appinfo:http/proxy";
 const CANARY: &str = "appinfo-canary-broken-6f7d9c8b5c-m8zrp";
 
+/// Pods respond, and none of them fails.
+const WORKS: &str = "window.state?.textContent === 'Live' && responses.textContent >= 3
+    && errors.textContent === '0%' && $('pods').rows.length > 0";
+
 fn pod(release: &Release, suffix: &str) -> Pod {
     release.pod(Start::new(), suffix)
 }
 
-/// A pod, two of five of whose answers are late.
+/// A pod, two of five of whose responses are late.
 fn late(release: &Release, suffix: &str) -> Pod {
     release.pod(Start::new().args("--delay 900 --delay-rate 40"), suffix)
 }
@@ -46,68 +51,6 @@ fn three_stable() -> Vec<Pod> {
     ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&STABLE, suffix)).into()
 }
 
-/// A browser at the page of this service, asking as fast as the page lets it.
-fn watch(service: &Service) -> Option<Browser> {
-    let browser = Browser::at(&service.url())?;
-    fastest(&browser);
-    Some(browser)
-}
-
-fn fastest(browser: &Browser) {
-    browser.js("rate.focus()");
-    browser.press(END);
-}
-
-/// Nothing is in the console but the deliberate errors, and nothing was asked for elsewhere.
-fn assert_clean(browser: &Browser, service: &Service) {
-    for message in browser.console() {
-        assert!(message.contains("v1/appinfo") && message.contains("500"), "{message}");
-    }
-    let requests = browser.requests();
-    assert!(requests.len() > 20, "the browser tells its requests: {requests:?}");
-    for address in requests {
-        let own = [service.url(), format!("{}v1/appinfo", service.url())].contains(&address);
-        assert!(own || address.starts_with("data:image/svg+xml,"), "asks for {address}");
-    }
-}
-
-#[test]
-fn the_page_is_one_small_document_and_its_policy_names_its_script_and_style() {
-    let answer = Start::new().spawn().get("/");
-    let page = answer.text();
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
-    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-    assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
-    // Without an icon of its own, browsers ask for one elsewhere on the server.
-    assert!(page.contains("<link rel=icon href=\"data:image/svg+xml,"));
-    // Each pod sends it in one write, which the socket's buffer has to hold, and carries it in its
-    // memory and its image.
-    assert!(page.len() <= 16_000, "the page has {} bytes", page.len());
-    for refused in
-        [" src=", "style=\"", " onclick", "innerHTML", "@import", "url(", "//www.", "https:"]
-    {
-        let mut found = page.match_indices(refused).map(|(at, _)| &page[at - 20..]);
-        // The icon's name space is not an address that anybody asks.
-        assert!(found.all(|text| text[..40].contains("xmlns")), "the page holds {refused}");
-    }
-
-    let hash = |tag: &str| {
-        let (_, rest) = page.split_once(&format!("<{tag}>")).expect("there is one");
-        let (content, rest) = rest.split_once(&format!("</{tag}>")).expect("it ends");
-        assert!(!rest.contains(&format!("<{tag}")), "there is one {tag} only");
-        BASE64.encode(Sha256::digest(content))
-    };
-    let (script, style) = (hash("script"), hash("style"));
-    let policy = format!(
-        "default-src 'none'; script-src 'sha256-{script}'; style-src 'sha256-{style}'; \
-         connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
-         require-trusted-types-for 'script'"
-    );
-    let told = answer.header("content-security-policy");
-    assert_eq!(told, Some(policy.as_str()), "so POLICY in src/web/page.rs needs other hashes");
-}
-
 /// Pods as the page does not expect them: with names as long as Kubernetes allows (253 characters, and
 /// 63 for a label's value), with more labels than can be read, with no name at all.
 fn odd_pods() -> [Pod; 4] {
@@ -117,4 +60,55 @@ fn odd_pods() -> [Pod; 4] {
     let mut nameless = Pod::new(Start::new(), "", "baseline", &[]);
     (0..50).for_each(|n| nameless.label(&format!("example.com/label-{n:02}"), ""));
     [pod(&STABLE, "2hx9k"), longest, nameless, broken_canary()]
+}
+
+/// A browser at the page of this service, which sends requests as fast as it can.
+fn watch(service: &Service) -> Option<Browser> {
+    let browser = Browser::at(&service.url())?;
+    browser.js("rate.focus()");
+    browser.press(END);
+    Some(browser)
+}
+
+/// Lets the page's clock go on by so many seconds.
+fn skip_time(browser: &Browser, seconds: u32) {
+    browser.js(&format!(
+        "const now = performance.now.bind(performance);
+        performance.now = () => now() + {seconds}e3;"
+    ));
+}
+
+/// Nothing is in the console, as exceptions and policy reports are, but the deliberate errors.
+fn assert_clean(browser: &Browser) {
+    let log = browser.post("/se/log", json!({"type": "browser"}));
+    for entry in log.as_array().expect("a log is a list") {
+        let message = entry["message"].as_str().expect("an entry has a message");
+        assert!(message.contains("v1/appinfo") && message.contains("500"), "{message}");
+    }
+}
+
+#[test]
+fn the_page_is_one_document_and_its_policy_names_its_parts() {
+    let response = Start::new().spawn().get("/");
+    let page = response.text();
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(response.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(response.header("referrer-policy"), Some("no-referrer"));
+    // Without an icon of its own, browsers ask for one elsewhere on the server.
+    assert!(page.contains("<link rel=icon href=\"data:image/svg+xml,"));
+    // A pod sends it in one write. The least that Linux takes of a write to a client that reads nothing is
+    // 28 kB (the default tcp_wmem, segments of 536 bytes), but each byte is one of the image's, too.
+    assert!(page.len() <= 20_000, "the page has {} bytes", page.len());
+
+    let hash = |tag: &str| {
+        let (_, rest) = page.split_once(&format!("<{tag}>")).expect("there is one");
+        let (content, rest) = rest.split_once(&format!("</{tag}>")).expect("it ends");
+        assert!(!rest.contains(&format!("<{tag}")), "there is one {tag} only");
+        BASE64.encode(Sha256::digest(content))
+    };
+    let (script, style) = (hash("script"), hash("style"));
+    let expected = format!("script-src 'sha256-{script}'; style-src 'sha256-{style}'; ");
+    let policy = response.header("content-security-policy").expect("a policy");
+    assert!(policy.contains(&expected), "POLICY in src/web/page.rs needs {expected}");
 }

@@ -76,8 +76,12 @@ test('the verdict has words for every case', () => {
       { stable: release(600), canary: release(10) },
       'no difference seen: the canary fails at most 23.8 % (95 % sure), is late at most 23.8 %'
     ],
-    // Two failures are too few to be sure.
+    // Two failures are too few to be sure, three are not.
     [{ stable: release(600), canary: release(10, 2) }, 'probably worse: 99.9 %'],
+    [
+      { stable: release(600), canary: release(10, 3) },
+      'worse: 99.9 % sure, 3 of 10 failed, stable 0 of 600'
+    ],
     [{ stable, canary: release(40, 12) }, 'worse: 99.9 % sure, 12 of 40 failed, stable 0 of 121'],
     [{ stable, canary: release(40, 0, 12) }, 'slower: 99.9 % sure, 12 of 40 late, stable 0 of 121'],
     // The worse of both comes first.
@@ -143,7 +147,8 @@ function secondsUntil(word, what, canaryRate, stableRate, chance) {
       counts.total++;
       if (chance() < (isCanary ? canaryRate : stableRate)) counts[what]++;
     }
-    // A shortcut: the verdict needs more than this, and takes longer.
+    // Shortcuts: the verdict needs more than this, and takes longer.
+    if (canary[what] * stable.total <= stable[what] * canary.total) continue;
     const probability = probabilityHigher(canary[what], canary.total, stable[what], stable.total);
     if (probability > 0.99 && verdict({ canary, stable }).startsWith(word)) return second;
   }
@@ -167,8 +172,7 @@ test('a canary like stable is rarely called worse or slower', t => {
   for (const [word, what, rate] of [
     ['worse', 'failed', 0.005],
     ['worse', 'failed', 0.02],
-    ['slower', 'late', 0.02],
-    ['worse', 'failed', 0.1]
+    ['slower', 'late', 0.1]
   ]) {
     const { called } = simulate(word, what, rate, rate);
     t.diagnostic(`${100 * rate} % ${what}, both: called ${word} in ${100 * called} of 100 runs`);

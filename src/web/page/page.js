@@ -9,8 +9,7 @@ const MINUTE = 60e3,
   LATE = 100;
 const SQUARES = 240,
   BARS = 40,
-  PENDING = 4,
-  LABELS = 8;
+  PENDING = 4;
 const KINDS = ['stable', 'canary', 'other'];
 
 const $ = id => document.getElementById(id),
@@ -66,37 +65,27 @@ async function ask() {
   problem = fault
     ? `The page could not send the request: ${fault}`
     : lost && 'Cannot reach the server';
-  if (response && failures) setTimeout(poll);
   failures = lost ? failures + 1 : 0;
   if (fault) return;
-  const header = name => response?.headers.get('Appinfo-' + name);
   // A pod that fails tells its name and release by headers alone.
-  const {
-    PodName = header('Pod'),
-    Release = header('Release'),
-    Namespace,
-    Labels,
-    error
-  } = body ?? {};
-  const ms = Math.round(performance.now() - start),
+  const header = name => response?.headers.get('Appinfo-' + name),
+    result = { PodName: header('Pod'), Release: header('Release'), ...body, at: now() },
+    { PodName, Release, error } = result,
+    ms = Math.round(performance.now() - start),
     kind = lost ? 'lost' : KINDS.includes(Release) ? Release : 'other',
     failed = !lost && !(response.ok && body),
     late = !lost && ms > median + LATE,
     look = kind + (failed ? ' failed' : '') + (late ? ' late' : ''),
     origin = `${PodName || 'unknown pod'}, ${Release || 'no release'}, ${response?.status}`,
-    text = `${lost || origin}, ${ms} ms${late ? ' late' : ''}${error ? ': ' + error : ''}`,
-    at = now();
+    text = `${lost || origin}, ${ms} ms${late ? ' late' : ''}${error ? ': ' + error : ''}`;
   // The comparison starts over with a canary pod that is new and comes after none was there.
-  if (
-    kind === 'canary' &&
-    !results.some(other => other.kind === kind && other.PodName === PodName) &&
-    !find('tr.canary:not(.quiet)')[0]
-  )
-    comparedSince = at;
-  results.push({ PodName, Release, Namespace, Labels, ms, kind, failed, late, at });
+  const isKnown = results.some(other => other.kind === kind && other.PodName === PodName);
+  if (kind === 'canary' && !isKnown && !find('tr.canary:not(.quiet)')[0]) comparedSince = result.at;
+  results.push(Object.assign(result, { ms, kind, failed, late }));
   if (waiting.push({ look, text }) > SQUARES) waiting.shift();
   drawGrid();
   if (!lost) drawBars(look);
+  if (!resumedAt) draw();
 }
 
 // The grid holds still while somebody looks at one of its squares.
@@ -104,15 +93,14 @@ const grid = $('grid');
 function drawGrid() {
   const seen = grid.querySelector(':hover, :focus');
   for (const { look, text } of seen ? [] : waiting.splice(0)) {
-    const square = create('i', { text, className: look, tabIndex: -1 });
+    const square = create('i', { title: text, className: look, tabIndex: -1 });
     square.setAttribute('role', 'img');
-    square.setAttribute('aria-label', text);
     grid.prepend(square);
   }
   while (grid.children[SQUARES]) grid.lastChild.remove();
   show({
     detail: seen
-      ? `${seen.text} (${waiting.length} newer)`
+      ? `${seen.title} (${waiting.length} newer)`
       : 'Point at a square or use the arrow keys'
   });
 }
@@ -131,74 +119,66 @@ function drawBars(look) {
     if (nextBar > 0) $('bars').firstChild.remove();
   }
   if (!look) return;
-  const part = (bar[look] ??= bar.appendChild(create('i', { className: look, count: 0 })));
-  part.style.flexGrow = ++part.count;
+  bar[look] ??= bar.appendChild(create('i', { className: look }));
+  bar[look].style.flexGrow++;
 }
 
 // A row for each pod, by release and name, unless it is gone: silent for a minute, or for seconds
 // while the others had many responses each.
-const rows = $('pods').rows;
 function drawPods(responses) {
-  const known = responses.filter(({ PodName, failed }) => PodName || !failed);
-  const place = ({ kind, PodName }) => KINDS.indexOf(kind) + PodName;
-  // Each pod's last response.
-  const pods = [...new Map(known.map(response => [response.PodName, response])).values()]
-    .filter(last => {
-      const missed = (responses.length - responses.indexOf(last)) / rows.length;
-      last.silence = Math.min((now() - last.at) / 6e3, missed / 8);
-      return !(last.silence > 2);
+  const known = responses.filter(({ PodName, failed }) => PodName || !failed),
+    place = ({ last }) => KINDS.indexOf(last.kind) + last.PodName;
+  const pods = [...new Set(known.map(({ PodName }) => PodName))]
+    .map(name => {
+      const own = known.filter(({ PodName }) => PodName === name),
+        last = own[own.length - 1],
+        missed = (responses.length - responses.indexOf(last)) / $('pods').rows.length;
+      return { own, last, silence: Math.min((now() - last.at) / 6e3, missed / 8) };
     })
+    .filter(({ silence }) => silence < 2)
     .sort((a, b) => (place(a) < place(b) ? -1 : 1));
-  pods.forEach(({ PodName, Release, at, kind, silence }, index) => {
-    let row = [...rows].find(({ name }) => name === PodName);
-    if (!row) {
-      row = create('tr', { name: PodName });
-      for (const { textContent } of find('thead th'))
-        row.append(create(row.firstChild ? 'td' : 'th', { title: textContent }));
-    }
-    row.className = kind + (silence > 1 ? ' quiet' : '');
-    if (rows[index] !== row) $('pods').insertBefore(row, rows[index]);
-    const own = known.filter(response => response.PodName === PodName),
-      succeeded = own.filter(({ failed }) => !failed),
-      errors = own.length - succeeded.length,
-      ms = percentile(0.95, own),
-      age = Math.round((now() - at) / 1e3);
-    const write = (index, textContent, isWrong) =>
-      Object.assign(row.cells[index], { textContent, className: isWrong ? 'wrong' : '' });
-    write(0, PodName || 'no name');
-    write(1, Release || 'none');
-    write(3, own.length);
-    write(4, errors && `${errors} (${percent(errors, own.length)})`, errors);
-    write(5, ms + ' ms', ms > median + LATE);
-    write(6, age < 2 ? 'now' : age + ' s ago');
-    if (succeeded[0]) drawLabels(row, succeeded.pop());
-  });
-  while (rows[pods.length]) rows[pods.length].remove();
+  $('pods').replaceChildren(...pods.map(createRow));
 }
 
-function drawLabels(row, { Namespace, Labels }) {
-  const [, , namespace, , , , , cell] = row.cells,
-    labels = Object.entries(Labels ?? {}).map(pair => pair.join('='));
-  namespace.replaceChildren(
-    Namespace || create('span', { className: 'wrong tag', textContent: '"" empty' })
-  );
-  if (String(labels) === row.labels?.join()) return;
-  const fresh = labels.filter(label => row.labels && !row.labels.includes(label));
-  if (fresh[0]) show({ announcement: `New on ${row.name}: ${fresh}` });
-  row.labels = labels;
-  const until = now() + NEW;
-  const tags = [...new Set([...fresh, ...labels])].map((textContent, i) =>
-    create('span', { className: i < fresh.length ? 'new tag' : 'tag', textContent, until })
-  );
-  const hidden = tags.splice(LABELS);
-  // It stays, open or not, with the focus or without.
-  const details = cell.lastChild ?? cell.appendChild(create('details'));
-  const summary = details.firstChild ?? details.appendChild(create('summary'));
-  for (const tag of cell.querySelectorAll('.tag')) tag.remove();
-  cell.prepend(...tags);
-  details.append(...hidden);
-  details.hidden = !hidden[0];
-  summary.textContent = `+${hidden.length} labels`;
+const titles = find('th').map(({ textContent }) => textContent);
+function createRow({ own, last, silence }) {
+  const succeeded = own.filter(({ failed }) => !failed),
+    errors = own.length - succeeded.length,
+    success = succeeded.pop(),
+    ms = percentile(0.95, own),
+    age = Math.round((now() - last.at) / 1e3),
+    wrong = { 4: errors, 5: ms > median + LATE },
+    row = create('tr', { className: last.kind + (silence > 1 ? ' quiet' : '') });
+  [
+    last.PodName || 'no name',
+    last.Release || 'none',
+    success ? success.Namespace || createTag('"" empty', 'wrong') : '',
+    own.length,
+    errors && `${errors} (${percent(errors, own.length)})`,
+    ms + ' ms',
+    age < 2 ? 'now' : age + ' s ago',
+    success ? createLabels(success) : ''
+  ].forEach((content, i) => {
+    const className = wrong[i] ? 'wrong' : '',
+      cell = create(i ? 'td' : 'th', { title: titles[i], className });
+    cell.append(...[content].flat());
+    row.append(cell);
+  });
+  return row;
+}
+
+const createTag = (textContent, look) => create('span', { textContent, className: 'tag ' + look });
+
+// The labels of each pod that came after its first response are new, and so for a while.
+const labeledAt = new Map();
+function createLabels({ PodName, Labels }) {
+  const labels = Object.entries(Labels ?? {}).map(pair => pair.join('=')),
+    before = labeledAt.get(PodName),
+    fresh = labels.filter(label => before && !(label in before)),
+    times = labels.map(label => [label, before ? (before[label] ?? now()) : -NEW]);
+  if (fresh[0]) show({ announcement: `New on ${PodName}: ${fresh}` });
+  labeledAt.set(PodName, Object.fromEntries(times));
+  return times.map(([label, at]) => createTag(label, now() - at < NEW ? 'new' : ''));
 }
 
 function drawVerdict(canary) {
@@ -241,9 +221,8 @@ function draw() {
     sources: errors[0] ? `${errors.length} from ${[...sources].join(', ')}` : 'none',
     state: paused ? 'Paused' : problem || 'Live'
   });
-  drawVerdict(canary[0]);
   drawPods(responses);
-  for (const tag of find('.new')) if (tag.until < now()) tag.className = 'tag';
+  drawVerdict(canary[0]);
 }
 
 $('rate').oninput = () => {
@@ -258,7 +237,6 @@ $('pause').onclick = () => {
 document.onvisibilitychange = updateClock;
 
 for (const part of find('[hidden]')) part.hidden = false;
-setInterval(draw, 1e3);
-setInterval(() => resumedAt && show({ announcement: $('figures').innerText }), 3e4);
+setInterval(() => resumedAt && draw(), 1e3);
 $('rate').oninput();
 updateClock();

@@ -14,11 +14,10 @@ document.addEventListener('securitypolicyviolation', ({ effectiveDirective, bloc
 // says so, and where the reason is the page's or the browser's own, to that `fault`.
 async function send(url, timeout) {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(), timeout);
-  let request, response, body, lost, fault;
+  setTimeout(() => controller.abort(), timeout);
+  let response, body, lost, fault;
   try {
-    request = new Request(url, { cache: 'no-store', signal: controller.signal });
-    response = await fetch(request);
+    response = await fetch(url, { cache: 'no-store', signal: controller.signal });
     violation = '';
     body = await response.json();
   } catch (error) {
@@ -27,12 +26,10 @@ async function send(url, timeout) {
       lost = 'no response' + (controller.signal.aborted ? ` within ${timeout / 1e3} s` : '');
       // A violation comes as an event of its own.
       await new Promise(resolve => setTimeout(resolve, 50));
-      fault =
-        request && /^(Type|Abort)Error/.test(error)
-          ? violation || (!navigator.onLine && 'the browser is offline')
-          : `${error}`;
+      fault = /^(Type|Abort)Error/.test(error)
+        ? violation || (!navigator.onLine && 'the browser is offline')
+        : `${error}`;
     }
   }
-  clearTimeout(timer);
   return { response, body, lost, fault };
 }
