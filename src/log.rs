@@ -1,4 +1,4 @@
-//! What the program writes to stdout and stderr. It never waits for either: an output that nobody
+//! What the program writes to stdout and stderr. Log lines never wait for either: an output that nobody
 //! reads (a full pipe, a stopped terminal) loses lines, but no client loses a response.
 
 use std::fmt::Display;

@@ -11,7 +11,7 @@ use argh::FromArgs;
 
 use crate::log::NAME_AND_VERSION;
 use crate::pod::variant::{VARIANTS, Variant};
-use crate::web::faults::{Faults, Ppm};
+use crate::web::faults::{ALL, Faults, Ppm};
 
 /// How the program is to run.
 pub struct Settings {
@@ -131,7 +131,7 @@ impl Settings {
             faults: Faults::new(
                 setting("--error-rate", "APPINFO_ERROR_RATE", line.error_rate, percentage, Ppm(0))?,
                 setting("--delay", "APPINFO_DELAY", line.delay, milliseconds, zero)?,
-                setting("--delay-rate", "APPINFO_DELAY_RATE", line.delay_rate, percentage, Ppm::ALL)?,
+                setting("--delay-rate", "APPINFO_DELAY_RATE", line.delay_rate, percentage, ALL)?,
             ),
         })
     }
@@ -224,7 +224,7 @@ fn percentage(value: &str) -> Result<Ppm, String> {
         number::<u32>(whole)?.checked_mul(10_000)?.checked_add(decimals)
     };
     match parts_per_million() {
-        Some(share) if share <= Ppm::ALL.0 => Ok(Ppm(share)),
+        Some(share) if share <= ALL.0 => Ok(Ppm(share)),
         _ => Err("a percentage from 0 to 100, with at most four decimals".to_owned()),
     }
 }

@@ -1,12 +1,12 @@
 //! How threads start, and how the kernel shares the processors among them (sched(7)).
 
 use std::io;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
 /// Starts a thread of our own. For each type of closure std's function would take 1.5 kB of the image.
 /// Fails when the process may start no thread.
-pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
-    Builder::new().name(name.to_owned()).spawn(work)
+pub fn start(name: &str, work: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    Builder::new().name(name.to_owned()).spawn(work).map(drop)
 }
 
 /// Keeps this thread, and all that it starts, from taking the processor away from the thread that wakes

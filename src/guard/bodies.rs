@@ -12,24 +12,32 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use crate::guard::connection::{Connection, client};
-use crate::guard::panics::PANICKED;
+use crate::guard::connection::{Connection, client, has_header};
+use crate::guard::panics::CRASHED;
 use crate::thread;
 
-/// How long a body is read, to be ignored.
+/// How long a body is read, to be ignored; the last read may take as long again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The longest body, in bytes, whose request is dropped after that: the library allocates all of it. A
-/// longer one's is leaked: a thread and two open files, until the server process ends.
+/// The longest body, in bytes, whose request is dropped after that: the library allocates all of it. The
+/// request of a longer body is leaked: a thread and two open files, until the server process ends.
 const MAX_ANNOUNCED_BYTES: usize = 8 << 20;
 
 /// How many bodies are being drained.
 static DRAINING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a request has a body, of which some may still be to be read from the connection.
-pub fn is_announced(request: &Request) -> bool {
-    request.body_length().is_some_and(|length| length > 0)
-        || request.headers().iter().any(|header| header.field.equiv("Transfer-Encoding"))
+/// Whether a body is still to be read from the connection. tiny_http has read it already if it is no
+/// longer than 1,024 bytes, unless the client waits for `100 Continue` or asks for an upgrade.
+pub fn is_unread(request: &Request) -> bool {
+    match request.body_length() {
+        Some(0) => false,
+        Some(length) => {
+            length > 1024
+                || has_header(request, "Expect", "")
+                || has_header(request, "Connection", "upgrade")
+        }
+        None => has_header(request, "Transfer-Encoding", ""),
+    }
 }
 
 /// Sends a response to a request whose body is unread, reads the body, and drops the request: in a thread
@@ -53,7 +61,7 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
     };
     DRAINING.fetch_add(1, Relaxed);
     if thread::start("body", Box::new(work)).is_err() {
-        process::exit(PANICKED.into()); // A new process may start threads again.
+        process::exit(CRASHED.into()); // A new process may start threads again.
     }
 }
 

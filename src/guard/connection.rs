@@ -50,10 +50,17 @@ pub fn client(request: &Request) -> SocketAddr {
     *request.remote_addr().expect("requests come by TCP")
 }
 
-/// Whether tiny_http ends the connection after this request. It looks at the first `Connection` header only.
+/// Whether tiny_http ends the connection after this request.
 pub fn is_last_on_connection(request: &Request) -> bool {
-    let first = request.headers().iter().find(|header| header.field.equiv("Connection"));
-    let value = first.map(|header| header.value.as_str().to_ascii_lowercase()).unwrap_or_default();
     let is_http_1_0 = *request.http_version() == HTTPVersion(1, 0);
-    value.contains("close") || is_http_1_0 && !value.contains("keep-alive")
+    has_header(request, "Connection", "close")
+        || has_header(request, "Connection", "upgrade")
+        || is_http_1_0 && !has_header(request, "Connection", "keep-alive")
+}
+
+/// Whether the first header of that name contains this word. tiny_http looks at the first one alone, and
+/// here it matters what tiny_http is going to do.
+pub fn has_header(request: &Request, name: &'static str, word: &str) -> bool {
+    let first = request.headers().iter().find(|header| header.field.equiv(name));
+    first.is_some_and(|header| header.value.as_str().to_ascii_lowercase().contains(word))
 }

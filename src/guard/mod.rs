@@ -8,12 +8,12 @@
 //! | what the library does | what a client could do with it | remedy | test in `tests/` |
 //! |---|---|---|---|
 //! | keeps a request's head in memory, however long | exhaust the memory: one endless line | the limit on data | `hostile/memory.rs`: `attacks_leave_the_pod_alive_and_bystanders_served` |
-//! | waits for itself after a request in `HTTP/2.0` | hold a thread and two files until the server ends | the limit on open files | `hostile/abuse.rs`: `a_request_in_http_2_costs_one_thread_and_two_files` |
+//! | deadlocks the thread of a connection on its own response to `HTTP/2.0` | hold a thread and two files until the server ends | the limit on open files | `hostile/abuse.rs`: `a_request_in_http_2_costs_one_thread_and_two_files` |
 //! | queues pipelined requests without bound | fill the memory, block the loop | [`slow_clients`], the limit on data | `hostile/abuse.rs`: `pipelining_clients_that_never_read_block_nobody` |
 //! | reads an unread body where its request is dropped, into as much memory as was announced | block the loop, or exhaust the memory: one `POST` | [`bodies`], the limit on open files | `hostile/abuse.rs`: `bodies_are_ignored_and_the_response_comes_first` |
 //! | panics when a connection is reset | fill the log | [`panics`] | `hostile/abuse.rs`: `ten_thousand_resets_harm_nobody` |
 //! | panics, or stops accepting, when no file or thread is left | stop it from accepting | [`panics`], the error of [`Guard::receive`] | `hostile/abuse.rs`: `without_open_files_it_answers_or_restarts` |
-//! | promises one thread to two connections | make others wait by holding connections | [`self_probe`] | `hostile/abuse.rs`: `a_burst_of_held_connections_is_answered_promptly` |
+//! | may assign two connections to one idle thread | make others wait by holding connections | [`self_probe`] | `hostile/abuse.rs`: `a_burst_of_held_connections_is_answered_promptly` |
 
 mod bodies;
 mod connection;
@@ -33,12 +33,12 @@ use crate::response::Response;
 use crate::thread;
 pub use bodies::is_draining_bodies;
 use connection::{Connection, client};
-pub use panics::PANICKED;
+pub use panics::CRASHED;
 use self_probe::SelfProbe;
 use slow_clients::{MAX_IN_A_ROW, Rows};
 
 /// How many requests are received at a time, at most: those that are not admitted must not keep the others
-/// waiting. Many at a time show early which clients to cut off.
+/// waiting. With many at a time, a client's 17th request is seen before its first 16 are answered.
 const MAX_BATCH: usize = 1_024;
 
 /// tiny_http's server, and what protects it.
@@ -46,7 +46,7 @@ pub struct Guard {
     server: &'static Server,
     probe: &'static SelfProbe,
     rows: Rows,
-    /// Why no connection can be accepted any more, until the caller knows.
+    /// The error that has ended tiny_http's accepting: the next [`Guard::receive`] returns it.
     accept_error: Option<io::Error>,
 }
 
@@ -108,7 +108,7 @@ impl Guard {
         if in_a_row == MAX_IN_A_ROW + 1 {
             Connection::of(client(&request)).inspect(Connection::shut_down);
         }
-        if bodies::is_announced(&request) {
+        if bodies::is_unread(&request) {
             bodies::respond_first(request, Vec::new());
         } else {
             drop(request.into_writer());
@@ -121,10 +121,10 @@ impl Guard {
     pub fn respond(&mut self, request: Request, response: &Response) {
         let client = client(&request);
         let message = response.message(*request.method() == Method::Head);
-        if bodies::is_announced(&request) {
+        if bodies::is_unread(&request) {
             return bodies::respond_first(request, message);
         }
-        // The bare stream, and one write.
+        // Not by tiny_http's `respond`, which cannot say `Connection: close`; in one write, so in few packets.
         let mut stream = request.into_writer();
         let sent = stream.write_all(&message).and_then(|()| stream.flush());
         if sent.is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {

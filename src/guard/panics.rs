@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::log;
 
-/// The exit status after a panic, the same as Rust's own.
-pub const PANICKED: u8 = 101;
+/// The exit status of a server that cannot go on, the same as Rust's own after a panic.
+pub const CRASHED: u8 = 101;
 
 /// How many of tiny_http's threads have ended because a client reset the connection.
 pub static RESETS: AtomicU32 = AtomicU32::new(0);
@@ -27,6 +27,6 @@ pub fn install_panic_hook(is_supervised: bool) {
         if !is_supervised || file.starts_with("src/") {
             log::line(panic);
         }
-        process::exit(PANICKED.into());
+        process::exit(CRASHED.into());
     }));
 }

@@ -25,8 +25,8 @@ use crate::thread;
 /// fails.
 const INTERVAL: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
-/// How long after a connection to probe, and again while there are requests: a connection that is accepted
-/// at once is not noticed.
+/// How long to wait before a probe. While requests arrive there is one after the other: `poll` misses a
+/// connection that tiny_http accepts at once.
 const DELAY: Duration = Duration::from_millis(50);
 
 /// How soon to probe again while connections are found waiting: each probe frees one.
@@ -81,8 +81,9 @@ impl SelfProbe {
         }
     }
 
-    /// Probes once, and tells whether others may wait: a new thread has served the probe, so all others were
-    /// held, and it went on to the next connection in the queue. If that was reset, it has ended.
+    /// Probes once, and returns whether more connections may wait. They may if a new thread has served the
+    /// probe: all others were held. They may if a thread has ended because of a reset: that would have served
+    /// the next one.
     fn frees_a_connection(&self) -> bool {
         let (threads, resets) = (count_threads(), RESETS.load(Relaxed));
         let _ = client::get(self.address, &self.target, TIMEOUT);

@@ -8,11 +8,11 @@ use tiny_http::Request;
 
 use crate::guard::connection::{client, is_last_on_connection};
 
-/// How many requests in a row are answered on a connection. After the first none has to be (RFC 9112,
-/// 9.6), but a client that pipelines sends some before it reads that.
+/// How many requests in a row are answered on a connection. Only the first has to be (RFC 9112, 9.6), but a
+/// client that pipelines sends some more before it reads that.
 pub const MAX_IN_A_ROW: u32 = 16;
 
-/// How many clients are watched at a time.
+/// How many clients are counted at a time. Of two in one slot, each starts a new row.
 const SLOTS: usize = 64;
 
 /// The clients that have sent a request lately, by port, and how many in a row.
@@ -23,8 +23,8 @@ impl Rows {
         Rows([None; SLOTS])
     }
 
-    /// Records a request, and returns which one it is in its row. A request that ends its connection
-    /// begins another: the port may by now belong to another client.
+    /// Records a request, and returns how many its client has sent in a row, with this one. A request that
+    /// ends its connection starts a new row: the port may by now belong to another client.
     pub fn record(&mut self, request: &Request) -> u32 {
         let client = client(request);
         let row = &mut self.0[usize::from(client.port()) % SLOTS];

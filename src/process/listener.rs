@@ -16,7 +16,7 @@ use crate::process::linux_socket;
 pub use linux_socket::{accept_silent_connections, drop_new_connections};
 
 /// How long a connection may be silent before it is cut: an idle or half-open connection holds a thread
-/// of tiny_http's.
+/// of tiny_http's. After the same time without a connection `accept` fails; the self-probes prevent that.
 const READ_TIMEOUT: TimeVal = TimeVal::new(10, 0);
 
 /// How long the loop waits for a client that does not read: a millisecond. The page and the responses about

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
-use crate::guard::{self, Guard, PANICKED};
+use crate::guard::{self, CRASHED, Guard};
 use crate::log;
 use crate::pod::drain::Draining;
 use crate::pod::labels_file::LabelsFile;
@@ -39,7 +39,7 @@ pub fn run(settings: &Settings, assignment: Assignment) -> ExitCode {
     match Server::start(settings, assignment) {
         Err(why) => log::fail(if is_supervised { CANNOT_START } else { 1 }, &why),
         Ok(mut server) => match server.serve_until_drained() {
-            Err(_) if is_supervised => ExitCode::from(PANICKED),
+            Err(_) if is_supervised => ExitCode::from(CRASHED),
             Err(error) => log::fail(1, &format!("cannot accept connections any more: {error}")),
             Ok(()) => {
                 server.shut_down();
@@ -58,7 +58,6 @@ struct Server {
     faults: Faults,
     delayed: Delayed,
     metrics: Metrics,
-    /// Whether to write a line per request to stdout.
     access_log: bool,
 }
 
@@ -75,7 +74,8 @@ impl Server {
             if !limits::tie_to(supervisor) {
                 return Err("cannot serve: the supervisor has ended".to_owned());
             }
-            if let (Err(error), 0) = (limits::apply(), restarts) {
+            let limited = limits::apply();
+            if let (Err(error), 0) = (limited, restarts) {
                 log::line(format_args!("cannot limit the server process: {error}"));
             }
         }
@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Answers what was sent before the end: first on the connections that still wait to be accepted, then
-    /// on those that are accepted, then what is delayed.
+    /// on those that are accepted. Then the clients send the rest of their bodies, and what is delayed is sent.
     fn shut_down(&mut self) {
         // No new delays: a client that keeps sending would otherwise keep the process alive.
         self.faults.delay = Duration::ZERO;
@@ -138,7 +138,7 @@ impl Server {
     fn serve_until_quiet(&mut self, silence: Duration, end: Instant) {
         let mut last = Instant::now();
         while last.elapsed() < silence && Instant::now() < end {
-            // That the closed listener accepts no more is an error as well.
+            // Once the listener is closed, one call fails.
             if let Ok(true) = self.serve(silence) {
                 last = Instant::now();
             }
@@ -165,7 +165,7 @@ impl Server {
     fn handle(&mut self, request: Request) {
         let route = Route::of(request.url());
         let has_faults = route == Route::AppInfo && is_read(request.method());
-        let (fails, delay) = if has_faults { self.faults.next() } else { Default::default() };
+        let (fails, delay) = if has_faults { self.faults.next() } else { (false, Duration::ZERO) };
         let exchange = Exchange { request, received_at: Instant::now(), route, fails };
         if let Some(exchange) = self.delayed.defer(exchange, delay) {
             self.respond(exchange);
@@ -184,7 +184,8 @@ impl Server {
         let took = received_at.elapsed();
         self.metrics.count(method, route, status, took);
         if let Some(method_and_path) = method_and_path {
-            access_log::write(&method_and_path, status, took);
+            let microseconds = took.as_micros() as u64;
+            log::to_stdout(format_args!("{method_and_path} {status} {microseconds}"));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT, which stop the program.
 //!
-//! They are blocked in every thread and taken one after the other: one that comes before a process is
-//! ready for it waits, even for PID 1, for which there are no default actions.
+//! They are blocked in every thread and taken one after the other, so that one that comes early waits until
+//! a process is ready for it. (PID 1 would lose it: the kernel has no default action there.)
 
 use std::io;
 use std::process;
@@ -58,5 +58,5 @@ pub fn handle(
             process::exit(128 + next() as i32);
         }
     };
-    thread::start("signals", Box::new(take)).map(drop)
+    thread::start("signals", Box::new(take))
 }

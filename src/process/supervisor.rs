@@ -21,7 +21,7 @@ use crate::log;
 use crate::process::{limits, signals};
 
 /// What the supervisor tells the server: its own process number, the restarts, and how many milliseconds
-/// to drain, or `-`. No Service can have this variable: `APPINFO_SUPERVISOR_PORT` would be another.
+/// to drain, or `-`. Kubernetes' variables for a Service end in `_PORT`, `_HOST` and so on.
 const VARIABLE: &str = "APPINFO_SUPERVISOR";
 
 /// The exit status of a server that could not start, and has said why.
@@ -64,10 +64,8 @@ pub fn assignment() -> Option<Assignment> {
 /// Keeps a server running until it ends well or cannot start. A first signal is passed on to the server,
 /// which drains; a second one ends both at once, with 128 plus its number.
 ///
-/// # Errors
-///
-/// The server's assignment, where no second process can be started: this one has to serve. (Always so on a
-/// Mac, where the kernel does not tell of a child's end while SIGCHLD is blocked.)
+/// Fails with the server's assignment where no second process can be started: this one has to serve. (Always
+/// so on a Mac, whose kernel does not report a child's end while SIGCHLD is blocked.)
 pub fn run(listener: TcpListener, drain: Duration) -> Result<ExitCode, Assignment> {
     // When the drain has to be over, once a signal has come.
     let mut end: Option<Instant> = None;
@@ -147,7 +145,7 @@ fn spawn(
     // The first of two variables of a name counts.
     let environment = [
         format!("{VARIABLE}={} {restarts} {drain}", process::id()).into(),
-        // Of the threads that tiny_http starts, std reads it from there.
+        // std takes the stack size of tiny_http's threads from there.
         format!("RUST_MIN_STACK={}", limits::STACK_BYTES).into(),
     ];
     let inherited = env::vars_os().map(|(mut name, value)| {
@@ -160,7 +158,7 @@ fn spawn(
     let mut files = PosixSpawnFileActions::init()?;
     files.add_dup2(listener.as_raw_fd(), 0)?;
     let attributes = PosixSpawnAttr::init()?;
-    // Also where the file has been replaced meanwhile.
+    // Works even if the file has been replaced on disk.
     let program = c"/proc/self/exe";
     Ok(posix_spawn(program, &files, &attributes, &arguments, &environment)?)
 }

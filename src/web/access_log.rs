@@ -1,6 +1,4 @@
-//! A line per request on stdout, for users who ask for it.
-
-use std::time::Duration;
+//! What a line of the access log says of a request.
 
 use tiny_http::Request;
 
@@ -15,9 +13,4 @@ pub fn method_and_path(request: &Request) -> String {
         format!("{} {}", method.as_bytes().escape_ascii(), path.as_bytes().escape_ascii());
     text.truncate(log::MAX_LINE_BYTES - 64);
     text
-}
-
-/// Writes a line: method, path, status, and how many microseconds the response took.
-pub fn write(method_and_path: &str, status: u16, took: Duration) {
-    log::to_stdout(format_args!("{method_and_path} {status} {}", took.as_micros() as u64));
 }

@@ -8,7 +8,7 @@ use tiny_http::Request;
 
 use crate::web::route::Route;
 
-/// How many responses may wait; any beyond that is sent at once. More, with a thread and two open files
+/// How many connections' responses may wait; any beyond that are sent at once. More, with a thread and two open files
 /// each, would come near the server's limits.
 const MAX_DELAYED: usize = 1_000;
 

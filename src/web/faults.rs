@@ -3,35 +3,33 @@
 
 use std::time::Duration;
 
-/// A share, in parts per million, up to [`Ppm::ALL`].
+/// A share, in parts per million.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Ppm(pub u32);
 
-impl Ppm {
-    /// The whole, 100 %.
-    pub const ALL: Ppm = Ppm(1_000_000);
-}
+/// The whole, 100 %.
+pub const ALL: Ppm = Ppm(1_000_000);
 
 /// Picks its share of a sequence, as evenly as possible.
 #[derive(Clone)]
 struct EvenSampler {
     share: Ppm,
-    /// What has accumulated since the last pick. It starts at half of the whole, so that of any `n`
-    /// in a row the rounded share is picked.
+    /// What has accumulated since the last pick. It starts at half of the whole, so that of the
+    /// first `n` the rounded share is picked.
     accumulated: u32,
 }
 
 impl EvenSampler {
     fn new(share: Ppm) -> EvenSampler {
-        EvenSampler { share, accumulated: Ppm::ALL.0 / 2 }
+        EvenSampler { share, accumulated: ALL.0 / 2 }
     }
 
     /// Whether to pick the next one.
     fn next(&mut self) -> bool {
         self.accumulated += self.share.0;
-        let is_picked = self.accumulated >= Ppm::ALL.0;
+        let is_picked = self.accumulated >= ALL.0;
         if is_picked {
-            self.accumulated -= Ppm::ALL.0;
+            self.accumulated -= ALL.0;
         }
         is_picked
     }

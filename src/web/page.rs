@@ -39,7 +39,8 @@ const fn strip() -> ([u8; SOURCES.len()], usize) {
             }
             at += 1;
         }
-        if !is_comment && !matches!(SOURCES[at - 1], b'{' | b'(' | b',' | b';') {
+        if !is_comment && !matches!(SOURCES[at - 1], b'(' | b')' | b',' | b';' | b'>' | b'{' | b'}')
+        {
             stripped[length] = b'\n';
             length += 1;
         }
@@ -61,7 +62,7 @@ pub fn response() -> Response {
 /// so there is no `frame-ancestors`.
 /// After a change of script or style, `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-TUBF+ULHF/oPmKDq7vn92p/JksTdbuRe9Lq12IFchaU='; \
-    style-src 'sha256-ANoAAV6xJunu/CoyZi7PvBESDv84dgKfISyon3sCkkQ='; \
+    script-src 'sha256-cglmeTBUolsNX2y2Q0z7LLyuae/56EKk4WMm7E1/1RM='; \
+    style-src 'sha256-2e5emXt9Edx3bPLdof1QSdC+PEQy2WJx9gtZbaK8H5A='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'";

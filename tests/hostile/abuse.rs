@@ -168,6 +168,8 @@ fn pipelined_bodies_block_nobody() {
     let clients = [
         "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "Expect: 100-continue\r\nContent-Length: 00\r\n\r\n",
+        // The library has read it already, and the next request too.
+        "Content-Length: 1\r\n\r\nx",
     ]
     .map(|rest| {
         let requests = format!("POST / HTTP/1.1\r\n{rest}").repeat(650);
