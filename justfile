@@ -221,14 +221,20 @@ dist registry=parent_directory(REPOSITORY):
         pack "$name"
     done
     # The manifests as the tutorial uses them, and each of its folders as one file.
+    page=$({{ just }} page)
+    link=${page:+$({{ just }} dashboard-link "$page")}
     for file in manifests/*.yaml manifests/*/*.yaml; do
-        sed "s|image: .*/appinfo:|image: ${registry%/}/appinfo:|" "$file" >"$dist/$file"
+        sed "s|image: .*/appinfo:|image: ${registry%/}/appinfo:|; s|\"links\": \[\]|\"links\": [$link]|" \
+            "$file" >"$dist/$file"
     done
     join() { awk 'FNR == 1 {print "---"} 1' "$@"; }
     join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
     join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
     cp "$dist/manifests/canary/broken.yaml" "$dist/canary-broken.yaml"
     cp "$dist/manifests/canary/fixed.yaml" "$dist/canary-fixed.yaml"
+    # The dashboard without the ConfigMap around it, as Grafana imports it.
+    sed -n '/^  appinfo.json: |$/,$ s/^    //p' "$dist/manifests/monitoring/grafana-dashboard.yaml" \
+        >"$dist/grafana-dashboard.json"
     pack manifests
     # The crates in the binary, the same for both targets. cargo-cyclonedx writes the file beside
     # Cargo.toml, and puts that path and the time into it.
@@ -386,3 +392,10 @@ page:
         -e 's#^(https?://)([^/]*@)?#\1#p' \
         -e 's#^ssh://([^/]*@)?([^/:]+)(:[0-9]+)?/#https://\2/#p' \
         -e 's#^[^/:]+@([^/:]+):/?#https://\1/#p'
+
+# Prints the dashboard's link to the tutorial, with every field that Grafana's types require.
+[private]
+dashboard-link page:
+    @echo '{"title": "Tutorial: ask the metrics", "type": "link", "icon": "doc", "tooltip": "",' \
+        "\"url\": \"$page/blob/v$version/manifests/README.md#ask-the-metrics\", \"tags\": []," \
+        '"asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false}'
