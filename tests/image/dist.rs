@@ -76,6 +76,7 @@ fn two_clones_make_the_same_files_of_a_release() {
         archive_has_the_program(&first, target);
     }
     manifests_name_the_registry(&first);
+    sbom_is_valid(&first.join("appinfo.cdx.json"));
     sbom_lists_the_crates(&first.join("appinfo.cdx.json"));
 }
 
@@ -193,6 +194,32 @@ fn manifests_name_the_registry(dist: &Path) {
     assert_eq!(images, 3, "each image has a manifest");
     let [packed, single, json] = dashboards(dist);
     assert_eq!((&packed, &single), (&json, &json));
+}
+
+/// Whether CycloneDX's published schema accepts a file, and the output.
+fn validate(sbom: &Path) -> (bool, String) {
+    let script = "import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read()))";
+    let output = Command::new("python3").args(["-c", script]).arg(sbom).output();
+    let output = output.expect("python3 runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The schema accepts it, and finds a wrong word.
+fn sbom_is_valid(sbom: &Path) {
+    let library = Command::new("python3").args(["-c", "import cyclonedx.validation.json"]).output();
+    if !library.is_ok_and(|python| python.status.success()) {
+        return skip("needs the Python package cyclonedx-python-lib[json-validation]");
+    }
+    let (is_valid, errors) = validate(sbom);
+    assert!(is_valid, "{errors}");
+    let spoilt = Folder::new();
+    let spoilt = spoilt.path().join("sbom.json");
+    std::fs::write(&spoilt, read(sbom).replace("SHA-256", "SHA-257")).expect("it can be written");
+    let (is_valid, errors) = validate(&spoilt);
+    assert!(!is_valid && errors.contains("SHA-257"), "{errors}");
 }
 
 /// It has no path of this machine, and has the crates of both binaries with checksums and licenses.
