@@ -131,8 +131,30 @@ images:
 
 # Build the images for amd64 and arm64 and push them as REGISTRY/appinfo:1 and so on
 [group("image"), no-exit-message]
-push registry: (publish registry "")
-    @printf '%s\n' "" "To point the manifests there (the old files stay as *.old):" "" \
+push registry:
+    #!/usr/bin/env -S bash -euo pipefail
+    repository=${registry%/}/appinfo
+    # podman first, since docker can do so only with buildx.
+    engine=$({{ just }} engine podman docker)
+    if [ "$engine" = docker ] && ! docker buildx version >/dev/null 2>&1; then
+        echo "just push: images for two architectures need podman, or docker with buildx, which is not here." >&2
+        exit 1
+    fi
+    tls=$({{ just }} tls "$registry")
+    for arch in amd64 arm64; do {{ just }} ARCH=$arch build; done
+    annotations=()
+    while read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
+    for variant in $variants; do
+        image=$repository:${variant%:*}
+        if [ "$engine" = podman ]; then
+            {{ just }} index "$variant" "docker://$image" "$tls"
+        else
+            {{ just }} containerfile "${variant#*:}" docker buildx build --push \
+                --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
+        fi
+        echo "$image is ${variant#*:} for linux/amd64 and linux/arm64"
+    done
+    printf '%s\n' "" "To point the manifests there (the old files stay as *.old):" "" \
         "sed -i.old 's|image: .*/appinfo:|image: ${registry%/}/appinfo:|' manifests/*.yaml manifests/canary/*.yaml"
 
 # Build the images and load them into the cluster of kubectl's current context, or of CONTEXT
@@ -199,14 +221,20 @@ dist registry=parent_directory(REPOSITORY):
         pack "$name"
     done
     # The manifests as the tutorial uses them, and each of its folders as one file.
+    page=$({{ just }} page)
+    link=${page:+$({{ just }} dashboard-link "$page")}
     for file in manifests/*.yaml manifests/*/*.yaml; do
-        sed "s|image: .*/appinfo:|image: ${registry%/}/appinfo:|" "$file" >"$dist/$file"
+        sed "s|image: .*/appinfo:|image: ${registry%/}/appinfo:|; s|\"links\": \[\]|\"links\": [$link]|" \
+            "$file" >"$dist/$file"
     done
     join() { awk 'FNR == 1 {print "---"} 1' "$@"; }
     join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
     join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
     cp "$dist/manifests/canary/broken.yaml" "$dist/canary-broken.yaml"
     cp "$dist/manifests/canary/fixed.yaml" "$dist/canary-fixed.yaml"
+    # The dashboard without the ConfigMap around it, as Grafana imports it.
+    sed -n '/^  appinfo.json: |$/,$ s/^    //p' "$dist/manifests/monitoring/grafana-dashboard.yaml" \
+        >"$dist/grafana-dashboard.json"
     pack manifests
     # The crates in the binary, the same for both targets. cargo-cyclonedx writes the file beside
     # Cargo.toml, and puts that path and the time into it.
@@ -219,10 +247,46 @@ dist registry=parent_directory(REPOSITORY):
     sha256sum "${files[@]}" >SHA256SUMS
     ls -l
 
-# Push a release's images as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
+# Push a release's images, with podman, skopeo and jq, as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
 [group("release"), no-exit-message]
 release registry:
-    @ENGINE=podman {{ just }} publish "$registry" as-release
+    #!/usr/bin/env -S bash -euo pipefail
+    repository=${registry%/}/appinfo
+    tls=$({{ just }} tls "$registry")
+    annotations=$({{ just }} metadata |
+        jq --raw-input --null-input '[inputs | capture("(?<key>[^=]*)=(?<value>.*)")] | from_entries')
+    rm -rf target/indexes target/digests
+    mkdir -p target/indexes target/digests # the digests are for the attestations
+    # All checks come before the first push.
+    for variant in $variants; do
+        name=${variant#*:}
+        index=target/indexes/$name
+        {{ just }} index "$variant" "dir:$index.plain"
+        # The registry gets this copy as it is, so that its digest is known before the push.
+        skopeo copy --quiet --all --dest-compress "dir:$index.plain" "dir:$index"
+        # Here, since GitHub's podman is of version 4, which cannot annotate an index.
+        jq --compact-output --argjson annotations "$annotations" '.annotations = $annotations' \
+            "$index/manifest.json" >"$index.json"
+        mv "$index.json" "$index/manifest.json"
+        digest=$(skopeo manifest-digest "$index/manifest.json")
+        echo "$digest" >"target/digests/$name"
+        pushed=$(skopeo inspect --raw --tls-verify="$tls" "docker://$repository:$version-$name" 2>/dev/null |
+            skopeo manifest-digest /dev/stdin) || continue # there is no such tag yet
+        # The same digest is of a release that broke half-way.
+        if [ "$pushed" != "$digest" ]; then
+            echo "just release: $repository:$version-$name is another image already, and a version's images" \
+                "stay as they are: release a new version." >&2
+            exit 1
+        fi
+    done
+    for variant in $variants; do
+        name=${variant#*:}
+        for tag in "$version-$name" "${variant%:*}"; do
+            skopeo copy --quiet --all --preserve-digests --dest-tls-verify="$tls" \
+                "dir:target/indexes/$name" "docker://$repository:$tag"
+            echo "$repository:$tag is $name for linux/amd64 and linux/arm64"
+        done
+    done
 
 # Print the CHANGELOG's section about a release, if the tag is the version's: `just notes v1.2.3`
 [group("release"), no-exit-message]
@@ -273,7 +337,6 @@ engine *engines="docker podman":
     exit 1
 
 # Runs a build command of docker or podman with the arguments and labels that all of them need.
-# https://github.com/opencontainers/image-spec/blob/main/annotations.md
 [private, no-exit-message]
 containerfile variant +command:
     #!/usr/bin/env -S bash -euo pipefail
@@ -284,57 +347,55 @@ containerfile variant +command:
         # With layers, podman 4 takes a step from its cache although its build argument has changed.
         podman) set -- "$@" --layers=false --timestamp 0 ;;
     esac
-    commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
-    "${@:2}" --build-arg "VARIANT=$variant" --file Containerfile \
-        --label org.opencontainers.image.title=appinfo \
-        --label "org.opencontainers.image.description=$description" \
-        --label "org.opencontainers.image.version=$version" \
-        --label org.opencontainers.image.licenses=MIT \
-        --label "org.opencontainers.image.revision=$commit" \
-        ${GITHUB_REPOSITORY:+--label "org.opencontainers.image.source=$GITHUB_SERVER_URL/$GITHUB_REPOSITORY"} \
-        target/image
+    while read -r line; do set -- "$@" --label "$line"; done < <({{ just }} metadata)
+    "${@:2}" --build-arg "VARIANT=$variant" --file Containerfile target/image
 
-# Builds the images for amd64 and arm64, and pushes those of each variant as one index.
+# Makes the index of a variant's images with podman, and pushes it to a destination.
 [private, no-exit-message]
-publish registry as_release="":
+index variant destination tls="true":
     #!/usr/bin/env -S bash -euo pipefail
-    repository=${registry%/}/appinfo
-    # All but the registries on this machine must use TLS, as docker has it.
-    case $registry in localhost | localhost[:/]* | 127.* | "[::1]"*) tls=false ;; *) tls=true ;; esac
-    # podman first, since docker can do so only with buildx.
-    engine=$({{ just }} engine podman docker)
-    if [ "$engine" = docker ] && ! docker buildx version >/dev/null 2>&1; then
-        echo "just push: images for two architectures need podman, or docker with buildx, which is not here." >&2
-        exit 1
-    fi
-    if [ -n "$as_release" ] && podman search --list-tags --limit 1000000 --tls-verify=$tls "$repository" 2>/dev/null |
-        grep " $version-" >/dev/null; then
-        echo "just release: $repository has the version $version already, and a version's images stay as they" \
-            "are: release a new version. (If that release failed half-way, delete its tags there.)" >&2
-        exit 1
-    fi
-    for arch in amd64 arm64; do {{ just }} ARCH=$arch build; done
-    mkdir -p target/digests # for a release's attestations
+    tag=${variant%:*}
     index=localhost/appinfo-index
-    for variant in $variants; do
-        name=${variant#*:}
-        tag=${variant%:*}
-        tags="$tag${as_release:+ $version-$name}"
-        if [ "$engine" = podman ]; then
-            for arch in amd64 arm64; do
-                {{ just }} ENGINE=podman REPOSITORY=$index-$arch ARCH=$arch image "$name" >/dev/null
-            done
-            podman manifest rm "$index" >/dev/null 2>&1 || true # of a push that was interrupted
-            podman manifest create "$index" "containers-storage:$index-"{amd64,arm64}":$tag" >/dev/null
-            for each in $tags; do
-                podman manifest push --quiet --all --format oci --tls-verify=$tls \
-                    --digestfile "target/digests/$name" "$index" "docker://$repository:$each"
-            done
-            podman manifest rm "$index" >/dev/null
-            podman image rm "$index-"{amd64,arm64}":$tag" >/dev/null
-        else
-            {{ just }} containerfile "$name" docker buildx build --push \
-                --platform linux/amd64,linux/arm64 --tag "$repository:$tag"
-        fi
-        for each in $tags; do echo "$repository:$each is $name for linux/amd64 and linux/arm64"; done
+    for arch in amd64 arm64; do
+        {{ just }} ENGINE=podman REPOSITORY=$index-$arch ARCH=$arch image "${variant#*:}" >/dev/null
     done
+    set -- # for the annotations, which podman can add from its version 5 on
+    if podman manifest create --help | grep -e --annotation >/dev/null; then
+        while read -r line; do set -- "$@" --annotation "$line"; done < <({{ just }} metadata)
+    fi
+    podman manifest rm "$index" >/dev/null 2>&1 || true # of a push that was interrupted
+    podman manifest create "$@" "$index" "containers-storage:$index-"{amd64,arm64}":$tag" >/dev/null
+    podman manifest push --quiet --all --format oci --tls-verify="$tls" "$index" "$destination"
+    podman manifest rm "$index" >/dev/null
+    podman image rm "$index-"{amd64,arm64}":$tag" >/dev/null
+
+# Prints whether a registry must use TLS: all but those on this machine, as docker has it.
+[private]
+tls registry:
+    @case $registry in localhost | localhost[:/]* | 127.* | "[::1]"*) echo false ;; *) echo true ;; esac
+
+# Prints the metadata of images and indexes, a line each.
+# https://github.com/opencontainers/image-spec/blob/main/annotations.md
+[private]
+metadata:
+    #!/usr/bin/env -S bash -euo pipefail
+    commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
+    page=$({{ just }} page)
+    printf 'org.opencontainers.image.%s\n' title=appinfo "description=$description" "version=$version" \
+        licenses=MIT "revision=$commit" \
+        ${page:+"source=$page" "url=$page" "documentation=$page#readme"}
+
+# Prints the address of the repository's page, without a password, if the git remote has one.
+[private]
+page:
+    @git remote get-url origin 2>/dev/null | sed -nE -e 's#/$##' -e 's#\.git$##' \
+        -e 's#^(https?://)([^/]*@)?#\1#p' \
+        -e 's#^ssh://([^/]*@)?([^/:]+)(:[0-9]+)?/#https://\2/#p' \
+        -e 's#^[^/:]+@([^/:]+):/?#https://\1/#p'
+
+# Prints the dashboard's link to the tutorial, with every field that Grafana's types require.
+[private]
+dashboard-link page:
+    @echo '{"title": "Tutorial: ask the metrics", "type": "link", "icon": "doc", "tooltip": "",' \
+        "\"url\": \"$page/blob/v$version/manifests/README.md#ask-the-metrics\", \"tags\": []," \
+        '"asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false}'

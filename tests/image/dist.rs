@@ -1,12 +1,12 @@
 //! `just dist`: the files of a release.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::engines::just;
 use crate::common::{Folder, have, repository, run, skip, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -21,32 +21,46 @@ mkdir -p "target/$2/release"
 cp "$BUILT/$2/release/appinfo" "target/$2/release"
 "#;
 
-/// In fresh clones with folders, `umask`, time zone and language that differ.
-#[test]
-#[ignore = "compiles for two architectures"]
-fn two_clones_make_the_same_files_of_a_release() {
+/// Runs `just dist` in a fresh clone with this git remote, after these commands of the shell.
+/// Returns the folder with the files.
+fn dist(clone: &Path, remote: &str, commands: &str) -> PathBuf {
+    run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(clone));
+    // A child writes the program: see `reproducible`.
+    let script = format!(
+        "git remote set-url origin {remote}
+        mkdir bin; printf %s \"$0\" >bin/cargo; chmod 755 bin/cargo; PATH=$PWD/bin:$PATH
+        {commands}; just dist registry.example/team/"
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-ec", &script, CARGO]).current_dir(clone);
+    run(shell.env("BUILT", repository().join("target")));
+    clone.join("target/dist")
+}
+
+/// Whether `just dist` can run here; if so, with the programs that [`CARGO`] copies.
+fn can_run() -> bool {
     if !have(&["just", "git", "cargo-cyclonedx"]) {
-        return;
+        return false;
     }
     if !repository().join(".git").exists() {
-        return skip("needs the git repository");
+        skip("needs the git repository");
+        return false;
     }
     just("ARCH=amd64 build");
     just("ARCH=arm64 build");
+    true
+}
+
+/// In fresh clones with folders, `umask`, time zone and language that differ. Their git remote has
+/// no page, so the manifests are the repository's own but for the registry.
+#[test]
+#[ignore = "compiles for two architectures"]
+fn two_clones_make_the_same_files_of_a_release() {
+    if !can_run() {
+        return;
+    }
     let folder = Folder::new();
-    let dist = |name: &str, environment: &str| {
-        let clone = folder.path().join(name);
-        run(Command::new("git").args(["clone", "--quiet"]).arg(repository()).arg(&clone));
-        // A child writes the program: see `reproducible`.
-        let script = format!(
-            "mkdir bin; printf %s \"$0\" >bin/cargo; chmod 755 bin/cargo; PATH=$PWD/bin:$PATH
-            {environment}; just dist registry.example/team/"
-        );
-        let mut shell = Command::new("sh");
-        shell.args(["-ec", &script, CARGO]).current_dir(&clone);
-        run(shell.env("BUILT", repository().join("target")));
-        clone.join("target/dist")
-    };
+    let dist = |name: &str, commands| dist(&folder.path().join(name), "../appinfo.git", commands);
     let first = dist("one", "umask 022");
     let second =
         dist("another folder/of a longer name", "umask 077; export TZ=Asia/Tokyo LANG=de_DE.UTF-8");
@@ -62,7 +76,61 @@ fn two_clones_make_the_same_files_of_a_release() {
         archive_has_the_program(&first, target);
     }
     manifests_name_the_registry(&first);
+    sbom_is_valid(&first.join("appinfo.cdx.json"));
     sbom_lists_the_crates(&first.join("appinfo.cdx.json"));
+}
+
+#[test]
+#[ignore = "compiles for two architectures"]
+fn the_dashboard_links_to_the_tutorial_of_the_git_remote() {
+    if !can_run() {
+        return;
+    }
+    let folder = Folder::new();
+    let page = "https://git.example.com/o/r";
+    let dist = dist(&folder.path().join("clone"), &format!("{page}.git"), "umask 022");
+    let links = json!([{
+        "title": "Tutorial: ask the metrics",
+        "type": "link",
+        "icon": "doc",
+        "tooltip": "",
+        "url": format!("{page}/blob/v{VERSION}/manifests/README.md#ask-the-metrics"),
+        "tags": [],
+        "asDropdown": false,
+        "targetBlank": true,
+        "includeVars": false,
+        "keepTime": false,
+    }]);
+    for dashboard in dashboards(&dist) {
+        let dashboard: Value = serde_json::from_str(&dashboard).expect("it is JSON");
+        assert_eq!(dashboard["links"], links);
+    }
+    assert!(text("manifests/README.md").contains("\n## Ask the metrics\n"), "it has the chapter");
+}
+
+/// The dashboard of each file that has it: the archive, the single manifest, and the JSON alone.
+fn dashboards(dist: &Path) -> [String; 3] {
+    let archive = unpack(&dist.join("manifests.tar.gz"));
+    let of_config_map = |file: PathBuf| {
+        let objects = objects(&read(&file)).into_iter();
+        let mut dashboards =
+            objects.filter_map(|object| object["data"]["appinfo.json"].as_str().map(str::to_owned));
+        dashboards.next().unwrap_or_else(|| panic!("{file:?} has the dashboard"))
+    };
+    [
+        of_config_map(archive.path().join("manifests/monitoring/grafana-dashboard.yaml")),
+        of_config_map(dist.join("monitoring.yaml")),
+        read(&dist.join("grafana-dashboard.json")),
+    ]
+}
+
+/// The objects in a file of manifests.
+fn objects(yaml: &str) -> Vec<Value> {
+    serde_saphyr::from_multiple(yaml).expect("it is YAML")
+}
+
+fn read(file: &Path) -> String {
+    std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{file:?}: {error}"))
 }
 
 /// Every file in a folder with its bytes.
@@ -105,8 +173,6 @@ fn archive_has_the_program(dist: &Path, target: &str) {
 /// registry's images.
 fn manifests_name_the_registry(dist: &Path) {
     let archive = unpack(&dist.join("manifests.tar.gz"));
-    let objects = |yaml: &str| serde_saphyr::from_multiple::<Value>(yaml).expect("it is YAML");
-    let read = |file: &Path| std::fs::read_to_string(file).expect("it is there");
     let mut images = 0;
     for (file, manifests) in [
         ("appinfo.yaml", "manifests/*.yaml"),
@@ -126,11 +192,39 @@ fn manifests_name_the_registry(dist: &Path) {
         assert_eq!(objects(&read(&dist.join(file))), expected, "{file}");
     }
     assert_eq!(images, 3, "each image has a manifest");
+    let [packed, single, json] = dashboards(dist);
+    assert_eq!((&packed, &single), (&json, &json));
+}
+
+/// Whether CycloneDX's published schema accepts a file, and the output.
+fn validate(sbom: &Path) -> (bool, String) {
+    let script = "import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+sys.exit(JsonStrictValidator(SchemaVersion.V1_5).validate_str(open(sys.argv[1]).read()))";
+    let output = Command::new("python3").args(["-c", script]).arg(sbom).output();
+    let output = output.expect("python3 runs");
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// The schema accepts it, and finds a wrong word.
+fn sbom_is_valid(sbom: &Path) {
+    let library = Command::new("python3").args(["-c", "import cyclonedx.validation.json"]).output();
+    if !library.is_ok_and(|python| python.status.success()) {
+        return skip("needs the Python package cyclonedx-python-lib[json-validation]");
+    }
+    let (is_valid, errors) = validate(sbom);
+    assert!(is_valid, "{errors}");
+    let spoilt = Folder::new();
+    let spoilt = spoilt.path().join("sbom.json");
+    std::fs::write(&spoilt, read(sbom).replace("SHA-256", "SHA-257")).expect("it can be written");
+    let (is_valid, errors) = validate(&spoilt);
+    assert!(!is_valid && errors.contains("SHA-257"), "{errors}");
 }
 
 /// It has no path of this machine, and has the crates of both binaries with checksums and licenses.
 fn sbom_lists_the_crates(sbom: &Path) {
-    let text = std::fs::read_to_string(sbom).expect("it is UTF-8");
+    let text = read(sbom);
     assert!(!text.contains("file://"), "it names a folder of this machine: {text}");
     let sbom: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!((&sbom["bomFormat"], &sbom["specVersion"]), (&"CycloneDX".into(), &"1.5".into()));

@@ -6,9 +6,11 @@ use std::process::Command;
 
 use crate::common::engines::{Container, Engine, Images, just, just_refuses};
 use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, exchange, get, have, repository, text};
+use crate::common::{Folder, exchange, get, have, repository, run, text};
 use crate::variants::{VARIANTS, without};
 use serde_json::{Value, json};
+
+const TAGS: [&str; 3] = ["1", "2", "3"];
 
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
@@ -29,9 +31,9 @@ fn tags(registry: SocketAddr) -> Value {
     tags
 }
 
-/// The digest of a tag's index, which must be of images for both architectures.
+/// The index of a tag, which must be of images for both architectures, and its digest.
 #[track_caller]
-fn index_digest(registry: SocketAddr, tag: &str) -> String {
+fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
     let request = format!(
         "GET /v2/classroom/appinfo/manifests/{tag} HTTP/1.1\r\nHost: registry\r\n\
          Accept: application/vnd.oci.image.index.v1+json\r\n\r\n"
@@ -41,7 +43,8 @@ fn index_digest(registry: SocketAddr, tag: &str) -> String {
     let images = index["manifests"].as_array().expect("it is an index");
     let platforms = images.iter().map(|image| &image["platform"]["architecture"]);
     assert_eq!(platforms.collect::<Vec<_>>(), ARCHITECTURES);
-    response.header("docker-content-digest").expect("it has a digest").to_owned()
+    let digest = response.header("docker-content-digest").expect("it has a digest").to_owned();
+    (index, digest)
 }
 
 /// Pulls all tags' images for an architecture. They must hold its program, and differ only in variants.
@@ -67,7 +70,7 @@ fn pulled_images_have_the_program(podman: Engine, registry: SocketAddr, arch: &s
 #[test]
 #[ignore = "compiles for two architectures"]
 fn podman_pushes_and_releases_for_two_architectures() {
-    if !have(&["docker-registry"]) {
+    if !have(&["docker-registry", "skopeo", "jq"]) {
         return;
     }
     let Some(podman) = Engine::of("podman") else { return };
@@ -76,27 +79,48 @@ fn podman_pushes_and_releases_for_two_architectures() {
     let registry = server.address;
     // Removes what was pulled, in the end.
     let _pulled = Images { engine: podman, repository: format!("{registry}/classroom/appinfo") };
+    let has_the_programs = || {
+        for arch in ARCHITECTURES {
+            pulled_images_have_the_program(podman, registry, arch);
+        }
+    };
 
     just(&format!("ENGINE=podman push {registry}/classroom"));
-    assert_eq!(tags(registry), json!(["1", "2", "3"]));
-    ARCHITECTURES.iter().for_each(|arch| pulled_images_have_the_program(podman, registry, arch));
-    let pushed = ["1", "2", "3"].map(|tag| index_digest(registry, tag));
+    assert_eq!(tags(registry), json!(TAGS));
+    has_the_programs();
 
-    // The same commit gives the same images, and the version's tags name them too.
-    just(&format!("release {registry}/classroom"));
+    let release = format!("release {registry}/classroom");
+    just(&release);
     let versions = VARIANTS.map(|variant| format!("{}-{variant}", env!("CARGO_PKG_VERSION")));
-    assert_eq!(
-        tags(registry),
-        json!([&versions[..], &["1", "2", "3"].map(str::to_owned)].concat())
-    );
-    for (place, variant) in VARIANTS.into_iter().enumerate() {
-        let digest = text(&format!("target/digests/{variant}"));
-        assert_eq!(digest, pushed[place], "for the attestation of {variant}");
-        assert_eq!(index_digest(registry, &versions[place]), digest);
-        assert_eq!(index_digest(registry, &(place + 1).to_string()), digest);
+    assert_eq!(tags(registry), json!([&versions[..], &TAGS.map(str::to_owned)].concat()));
+    has_the_programs();
+    let digests = || VARIANTS.map(|variant| text(&format!("target/digests/{variant}")));
+    let released = digests();
+    for (place, digest) in released.iter().enumerate() {
+        let digest = digest.trim();
+        let (version, moving) = (index(registry, &versions[place]), index(registry, TAGS[place]));
+        assert_eq!((version.1.as_str(), moving.1.as_str()), (digest, digest), "for attestations");
+        let image = podman.inspect(&format!("{registry}/classroom/appinfo:{}", TAGS[place]));
+        let mut labels = image["Labels"].clone();
+        labels.as_object_mut().expect("it is labeled").remove("io.buildah.version");
+        assert_eq!(version.0["annotations"], labels);
     }
-    let message = just_refuses(&format!("release {registry}/classroom"));
-    assert!(message.contains("already, and a version"), "{message}");
+
+    // Again, as after a release that broke half-way.
+    just(&release);
+    assert_eq!(digests(), released);
+    // A version's last tag names another image now: nothing is pushed, not even to the first tag.
+    for tag in [&versions[2], "1"] {
+        let image = |tag| format!("docker://{registry}/classroom/appinfo:{tag}");
+        let mut copy = Command::new("skopeo");
+        copy.args(["copy", "--quiet", "--all", "--src-tls-verify=false"]);
+        copy.arg("--dest-tls-verify=false").args([image("2"), image(tag)]);
+        run(&mut copy);
+    }
+    let message = just_refuses(&release);
+    let sentence = format!("{} is another image already, and a version's images stay", versions[2]);
+    assert!(message.contains(&sentence), "{message}");
+    assert_eq!(index(registry, "1").1, index(registry, "2").1, "the first tag is as it was");
 
     let left = podman.run("images --format {{.Repository}}");
     assert!(!left.contains("localhost/appinfo-index"), "left behind: {left}");

@@ -1,6 +1,7 @@
 //! The justfile, with a stand-in for the programs that it calls, which logs their arguments. `images`,
 //! `push` and `reproducible` test it with real engines, `clusters.rs` with a real kubectl.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -123,6 +124,14 @@ fn has_words(call: &str, words: &str) {
     }
 }
 
+/// The metadata in a call, without its prefix: the first word of each value, by its name.
+fn metadata(call: &str, prefix: &str) -> BTreeMap<String, String> {
+    let prefix = format!("{prefix}org.opencontainers.image.");
+    let fields = call.split_whitespace().filter_map(|word| word.strip_prefix(&prefix));
+    let fields = fields.map(|field| field.split_once('=').expect("it has a value"));
+    fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
 #[test]
 fn just_alone_is_the_manual_of_all_recipes() {
     let Some(workshop) = Workshop::new() else { return };
@@ -155,11 +164,6 @@ fn image_takes_variant_name_and_engine_as_people_type_them() {
         ("ENGINE=podman just image", "podman", "localhost/appinfo:1"),
         // Some systems have podman under docker's name.
         ("DOCKER_VERSION='podman version 4.9' just image", "podman", "localhost/appinfo:1"),
-        (
-            "GITHUB_SERVER_URL=https://github.com GITHUB_REPOSITORY=you/appinfo just image",
-            "docker",
-            "org.opencontainers.image.source=https://github.com/you/appinfo",
-        ),
     ] {
         let ran = workshop.just(line);
         let both = [ran.calls_of("docker build "), ran.calls_of("podman build ")].concat();
@@ -167,6 +171,50 @@ fn image_takes_variant_name_and_engine_as_people_type_them() {
         let revision = "org.opencontainers.image.revision=0123456789abcdef";
         has_words(build, &format!("{engine} {words} {revision}"));
     }
+}
+
+#[test]
+fn images_name_the_page_of_the_git_remote() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (remote, page) in [
+        ("https://github.com/you/appinfo", Some("https://github.com/you/appinfo")),
+        (
+            "https://you:secret@example.com:8443/appinfo.git",
+            Some("https://example.com:8443/appinfo"),
+        ),
+        ("git@github.com:you/appinfo.git", Some("https://github.com/you/appinfo")),
+        ("ssh://git@example.com:2222/a/b/appinfo.git/", Some("https://example.com/a/b/appinfo")),
+        ("../appinfo.git", None),
+        ("", None),
+    ] {
+        let ran = workshop.just(&format!("REMOTE='{remote}' just image"));
+        let metadata = metadata(ran.calls_of("docker build ")[0], "");
+        let page = |suffix| page.map(|page| format!("{page}{suffix}"));
+        assert_eq!(metadata.get("source").cloned(), page(""), "{remote}");
+        assert_eq!(metadata.get("url").cloned(), page(""), "{remote}");
+        assert_eq!(metadata.get("documentation").cloned(), page("#readme"), "{remote}");
+    }
+}
+
+#[test]
+fn an_index_is_annotated_as_its_images_are_labeled() {
+    let Some(workshop) = Workshop::new() else { return };
+    for (engine, build, index, prefix) in [
+        ("ENGINES=docker BUILDX=1", "docker buildx build ", "docker buildx build ", "index:"),
+        ("PODMAN_5=1", "podman build ", "podman manifest create --annotation ", ""),
+    ] {
+        let ran = workshop.just(&format!(
+            "{engine} REMOTE=git@example.com:you/appinfo.git just push registry.example/team"
+        ));
+        let labels = metadata(ran.calls_of(build)[0], "");
+        assert!(labels.contains_key("title") && labels.contains_key("source"), "{ran:#?}");
+        let indexes = ran.calls_of(index);
+        assert_eq!(indexes.len(), VARIANTS.len(), "{ran:#?}");
+        indexes.iter().for_each(|call| assert_eq!(metadata(call, prefix), labels));
+    }
+    // podman 4 would refuse the option.
+    let ran = workshop.just("just push registry.example/team");
+    assert!(!format!("{ran:?}").contains("--annotation"), "{ran:#?}");
 }
 
 #[test]
@@ -299,7 +347,7 @@ fn push_with_buildx_builds_both_architectures_at_once() {
     let ran = workshop.just("ENGINES=docker BUILDX=1 just push registry.example/team/");
     ran.builds_all("docker buildx build ", "registry.example/team/appinfo");
     for build in ran.calls_of("docker buildx build ") {
-        has_words(build, "--push linux/amd64,linux/arm64 org.opencontainers.image.title=appinfo");
+        has_words(build, "--push linux/amd64,linux/arm64");
     }
     for target in ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"] {
         let build = format!("cargo build --release --locked --target {target} ");

@@ -62,7 +62,7 @@ fn the_tutorial_runs_on_a_simulated_cluster() {
 #[test]
 #[ignore = "builds a release"]
 fn the_tutorial_runs_with_a_releases_files_in_zsh() {
-    if !common::have(&["zsh", "curl", "kubectl", "just", "mawk", "localedef"]) {
+    if !common::have(&["zsh", "curl", "kubectl", "just", "cargo-cyclonedx", "mawk", "localedef"]) {
         return;
     }
     let locales = Folder::new();
