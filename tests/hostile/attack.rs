@@ -87,7 +87,10 @@ impl Bystander {
         let (stop, stopped) = channel();
         let thread = thread::spawn(move || {
             let mut served = Served::default();
-            while stopped.recv_timeout(Duration::from_millis(5)) == Err(Timeout) {
+            // At least one request, however short the attack is.
+            while served.requests == 0
+                || stopped.recv_timeout(Duration::from_millis(5)) == Err(Timeout)
+            {
                 let start = Instant::now();
                 let response = common::try_get(address, "/v1/appinfo");
                 // The program cannot help it if the attackers have left no port.
