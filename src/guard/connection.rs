@@ -1,9 +1,8 @@
 //! A client's connection itself. tiny_http gives a request no access to it, but the kernel knows whose
 //! each open file is.
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::RawFd;
 
 use nix::sys::socket::{MsgFlags, Shutdown, SockaddrStorage, getpeername, recv, send, shutdown};
 use tiny_http::{HTTPVersion, Request};
@@ -20,9 +19,9 @@ impl Connection {
     pub fn of(client: SocketAddr) -> Option<Connection> {
         let client = SockaddrStorage::from(client);
         let is_its = |file: &RawFd| getpeername(*file) == Ok(client);
-        // A new one's number is near the lowest that is free.
-        let free = io::stderr().as_fd().try_clone_to_owned().map_or(0, |file| file.as_raw_fd());
-        (0..free).rev().chain(free..MAX_FILES).find(is_its).map(Connection)
+        // Of its two files this is the accepted one, to which responses are written. The other one may be closed
+        // by the connection's thread at any time, and its number may be used for another client.
+        (0..MAX_FILES).find(is_its).map(Connection)
     }
 
     /// Sends a message and then nothing more, so that the client closes the connection as well. What does
