@@ -5,16 +5,14 @@
 //! and then a thread of its own reads the rest, as nginx's "lingering close" does.
 
 use std::mem::ManuallyDrop;
-use std::process;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
 use crate::guard::connection::{Connection, client, has_header};
-use crate::guard::panics::CRASHED;
-use crate::thread;
 
 /// How long a body is read, to be ignored; the last read may take as long again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,9 +58,8 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
         DRAINING.fetch_sub(1, Relaxed);
     };
     DRAINING.fetch_add(1, Relaxed);
-    if thread::start("body", Box::new(work)).is_err() {
-        process::exit(CRASHED.into()); // A new process may start threads again.
-    }
+    // Panics where no thread can be started, which ends the server: a new one may start threads again.
+    thread::spawn(work);
 }
 
 /// Reads and ignores what a client sends until it closes the connection, or the time is over.

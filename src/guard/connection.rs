@@ -5,10 +5,8 @@ use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
 use nix::sys::socket::{MsgFlags, Shutdown, SockaddrStorage, getpeername, recv, send, shutdown};
+use rustix::process::{Resource, getrlimit};
 use tiny_http::{HTTPVersion, Request};
-
-/// How many files to look at: more than a server may have open.
-const MAX_FILES: RawFd = 4_096;
 
 /// A connection, to be used for as long as one of its requests is held: then its file is open.
 #[derive(Clone, Copy)]
@@ -19,9 +17,10 @@ impl Connection {
     pub fn of(client: SocketAddr) -> Option<Connection> {
         let client = SockaddrStorage::from(client);
         let is_its = |file: &RawFd| getpeername(*file) == Ok(client);
-        // Of its two files this is the accepted one, to which responses are written. The other one may be closed
-        // by the connection's thread at any time, and its number may be used for another client.
-        (0..MAX_FILES).find(is_its).map(Connection)
+        // Of its two files this is nearly always the accepted one, to which responses are written. The other one
+        // may be closed by the connection's thread, if a body does not hold it, and be used for another client.
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        (0..RawFd::try_from(files).unwrap_or(RawFd::MAX)).find(is_its).map(Connection)
     }
 
     /// Sends a message and then nothing more, so that the client closes the connection as well. What does

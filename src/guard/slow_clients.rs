@@ -3,6 +3,7 @@
 //! would answer them before anybody else's. So their connections are shut down.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
@@ -12,11 +13,14 @@ use crate::guard::connection::{client, is_last_on_connection};
 /// client that pipelines sends some more before it reads that.
 pub const MAX_IN_A_ROW: u32 = 16;
 
+/// Requests that are further apart are not in a row.
+const MAX_GAP: Duration = Duration::from_secs(1);
+
 /// How many clients are counted at a time. Of two in one slot, each starts a new row.
 const SLOTS: usize = 64;
 
-/// The clients that have sent a request lately, by port, and how many in a row.
-pub struct Rows([Option<(SocketAddr, u32)>; SLOTS]);
+/// The clients that have sent a request lately, by port, when that was, and how many in a row.
+pub struct Rows([Option<(SocketAddr, Instant, u32)>; SLOTS]);
 
 impl Rows {
     pub fn new() -> Rows {
@@ -28,11 +32,11 @@ impl Rows {
     pub fn record(&mut self, request: &Request) -> u32 {
         let client = client(request);
         let row = &mut self.0[usize::from(client.port()) % SLOTS];
-        let before = match *row {
-            Some((other, before)) if other == client && !is_last_on_connection(request) => before,
-            _ => 0,
+        let goes_on = |(other, last, _): &(SocketAddr, Instant, u32)| {
+            *other == client && last.elapsed() < MAX_GAP && !is_last_on_connection(request)
         };
-        *row = Some((client, before + 1));
+        let before = row.filter(goes_on).map_or(0, |(_, _, before)| before);
+        *row = Some((client, Instant::now(), before + 1));
         before + 1
     }
 }

@@ -112,7 +112,7 @@ impl Server {
     }
 
     /// Answers what was sent before the end: first on the connections that still wait to be accepted, then
-    /// on those that are accepted. Then the clients send the rest of their bodies, and what is delayed is sent.
+    /// on those that are accepted, then what is delayed. Then the clients send the rest of their bodies.
     fn shut_down(&mut self) {
         // No new delays: a client that keeps sending would otherwise keep the process alive.
         self.faults.delay = Duration::ZERO;
@@ -126,11 +126,12 @@ impl Server {
         }
         listener::close(&self.listener);
         self.serve_until_quiet(QUIET_PERIOD, end);
-        while guard::is_draining_bodies() && Instant::now() < end {
-            let _ = self.serve(ACCEPT_PERIOD);
-        }
         while self.delayed.next_due().is_some() {
             let _ = self.serve(Duration::MAX);
+        }
+        let end = end.max(Instant::now() + QUIET_PERIOD);
+        while guard::is_draining_bodies() && Instant::now() < end {
+            let _ = self.serve(ACCEPT_PERIOD);
         }
     }
 
