@@ -44,7 +44,7 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
     // Leaked unless it is taken out: also where no thread can be started.
     let request = ManuallyDrop::new(request);
     let work = move || {
-        // What takes the processor or memory is done for one after the other.
+        // Finding the connection takes the processor, dropping the request takes memory: one at a time.
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock();
         let connection = Connection::of(client(&request));

@@ -75,8 +75,8 @@ impl Guard {
         move || server.unblock()
     }
 
-    /// Waits for requests, for this time at most, and returns those that have come by then: none after
-    /// the time, or when it was woken.
+    /// Waits for requests, for this time at most or until it is woken, and returns those that have come by
+    /// then.
     /// Fails once, when no connection can be accepted any more.
     pub fn receive(&mut self, timeout: Duration) -> io::Result<Vec<Request>> {
         if let Some(error) = self.accept_error.take() {
