@@ -7,12 +7,12 @@
 use std::mem::ManuallyDrop;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use tiny_http::Request;
 
 use crate::guard::connection::{Connection, client, has_header};
+use crate::thread;
 
 /// How long a body is read, to be ignored; the last read may take as long again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -44,7 +44,8 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
     // Leaked unless it is taken out: also where no thread can be started.
     let request = ManuallyDrop::new(request);
     let work = move || {
-        // Finding the connection takes the processor, dropping the request takes memory: one at a time.
+        // One at a time, and at the priority of tiny_http's threads: at a higher one it would starve them.
+        thread::lower_priority();
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock();
         let connection = Connection::of(client(&request));
@@ -59,7 +60,7 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
     };
     DRAINING.fetch_add(1, Relaxed);
     // Panics where no thread can be started, which ends the server: a new one may start threads again.
-    thread::spawn(work);
+    std::thread::spawn(work);
 }
 
 /// Reads and ignores what a client sends until it closes the connection, or the time is over.

@@ -52,7 +52,6 @@ pub fn client(request: &Request) -> SocketAddr {
 pub fn is_last_on_connection(request: &Request) -> bool {
     let is_http_1_0 = *request.http_version() == HTTPVersion(1, 0);
     has_header(request, "Connection", "close")
-        || has_header(request, "Connection", "upgrade")
         || is_http_1_0 && !has_header(request, "Connection", "keep-alive")
 }
 
