@@ -62,7 +62,7 @@ pub fn response() -> Response {
 /// so there is no `frame-ancestors`.
 /// After a change of script or style, `cargo test --test page` prints the new hashes.
 const POLICY: &str = "default-src 'none'; \
-    script-src 'sha256-cglmeTBUolsNX2y2Q0z7LLyuae/56EKk4WMm7E1/1RM='; \
-    style-src 'sha256-2e5emXt9Edx3bPLdof1QSdC+PEQy2WJx9gtZbaK8H5A='; \
+    script-src 'sha256-P24UghpjJsR0pJEGotf2b2nr67CZv1iN4oCJPWAioUw='; \
+    style-src 'sha256-eqzi/XvhPcx7sbpH2bsMFRd4NasGEF+BZGgE7i6JufM='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     require-trusted-types-for 'script'";

@@ -23,7 +23,7 @@ fn keyboard_pointer_and_screen_reader_reach_everything() {
         "slider: 4 requests a second",
         "button: Pause",
         "group: Responses",
-        "image: Shares of stable, canary and errors",
+        "image: Shares over time",
         "columnheader: Namespace",
         "columnheader: Last seen",
         &format!("rowheader: {CANARY}"),

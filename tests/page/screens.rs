@@ -34,6 +34,8 @@ fn odd_pods_fit_every_screen_in_every_color_scheme() {
     for what in ["#grid .stable:not(.late)", "#bars .stable", ".soft .stable"] {
         assert_eq!(style(what, "backgroundColor"), "rgb(16, 119, 141)", "{what}");
     }
+    // Browsers print no other backgrounds.
+    assert_eq!(style("#grid i", "printColorAdjust"), "exact");
     // Backgrounds are gone, so that borders have to show these.
     for what in ["#pause", "#pods tr"] {
         assert_ne!(style(what, "borderLeftColor"), style("html", "backgroundColor"), "{what}");

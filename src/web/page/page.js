@@ -99,9 +99,7 @@ function drawGrid() {
   }
   while (grid.children[SQUARES]) grid.lastChild.remove();
   show({
-    detail: seen
-      ? `${seen.title} (${waiting.length} newer)`
-      : 'Point at a square or use the arrow keys'
+    detail: seen ? `${seen.title} (${waiting.length} newer)` : 'Point at a square or use arrow keys'
   });
 }
 grid.onpointerover = drawGrid;
