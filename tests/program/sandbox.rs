@@ -1,11 +1,14 @@
 //! Kernels and sandboxes that refuse what is useful, but not needed: it serves all the same. And
 //! what it refuses itself.
 
+use std::fs;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use procfs::process::{LimitValue, Process};
 
-use crate::common::{self, SIGTERM, Start, await_draining};
+use crate::common::{self, SIGTERM, Start, await_draining, until};
 
 /// How many lines of its log contain `message` when the system refuses these calls, while it
 /// serves, drains and stops.
@@ -50,10 +53,8 @@ fn without_a_second_process_it_serves_in_one() {
     assert!(count.is_none_or(|count| count == 1));
 }
 
-/// A program that the kernel starts to collect core dumps ignores this limit, but not the `prctl`
-/// above.
 #[test]
-fn a_crash_leaves_no_core_dump() {
+fn a_crash_leaves_no_core_file() {
     let script = "ulimit -c unlimited; exec \"$0\" \"$@\"".to_owned();
     let words = [vec!["sh".to_owned(), "-c".to_owned(), script], common::program()].concat();
     let appinfo = Start::of(&words).spawn();
@@ -61,4 +62,34 @@ fn a_crash_leaves_no_core_dump() {
     let limits = Process::new(appinfo.server()).and_then(|process| process.limits());
     let limit = limits.expect("/proc can be read").max_core_file_size.soft_limit;
     assert!(matches!(limit, LimitValue::Value(0)), "{limit:?}");
+}
+
+/// Such a program is started whatever the limit is (core(5)).
+#[test]
+fn a_crash_starts_no_program_that_collects_core_dumps() {
+    let pattern = "/proc/sys/kernel/core_pattern";
+    let Ok(usual) = fs::read(pattern) else { return common::skip("needs core_pattern") };
+    let folder = common::Folder::new();
+    let (script, list) = (folder.path().join("collect"), folder.path().join("collected"));
+    let text = format!("#!/bin/sh\ncat >/dev/null\necho \"$1\" >>{}\n", list.display());
+    fs::write(&script, text).expect("it can be written");
+    common::run(Command::new("chmod").arg("755").arg(&script));
+    if fs::write(pattern, format!("|{} %p", script.display())).is_err() {
+        return common::skip("needs root, to set core_pattern");
+    }
+    let appinfo = Start::new().spawn();
+    let server = appinfo.server();
+    common::signal(server, 6); // SIGABRT
+    until("the server is restarted", || appinfo.server() != server);
+    // Afterwards a program without this protection.
+    let mut other = Command::new("sh").args(["-c", "kill -ABRT $$"]).spawn().expect("sh starts");
+    let _ = other.wait();
+    let collected = || fs::read_to_string(&list).unwrap_or_default();
+    let start = Instant::now();
+    while collected().is_empty() && start.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    fs::write(pattern, &usual).expect("it can be set back");
+    println!("collected: {:?}, of another process: {}", collected(), other.id());
+    assert!(!collected().lines().any(|pid| pid == server.to_string()));
 }
