@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{have, repository, run, skip};
 use serde_json::Value;
@@ -67,18 +67,22 @@ impl Engine {
     }
 }
 
-/// One run of just at a time, since the recipes lay images out in one folder.
-static TURN: Mutex<()> = Mutex::new(());
+/// One at a time: runs of just, since the recipes lay images out in one folder, and what gives images names or
+/// takes them away, since podman may remove an image that is just getting another name.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs just in the repository with arguments separated by white space, and returns what it prints.
 pub fn just(arguments: &str) -> String {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
 /// Runs just, which must fail, and returns its error messages.
 pub fn just_refuses(arguments: &str) -> String {
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = alone();
     let mut just = Command::new("just");
     let just = just.args(arguments.split_whitespace()).current_dir(repository()).output();
     let just = just.expect("just runs");
@@ -124,7 +128,7 @@ impl Drop for Images {
     fn drop(&mut self) {
         // Not while just builds one: podman gives all images of the same content one ID, and removes
         // that image with its last name. Hence also by their names.
-        let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = alone();
         let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
         let Ok(list) = self.engine.command(&list).output() else { return };
         for name in String::from_utf8_lossy(&list.stdout).lines() {

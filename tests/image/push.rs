@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use crate::common::engines::{Container, Engine, Images, just, just_refuses};
+use crate::common::engines::{Container, Engine, Images, alone, just, just_refuses};
 use crate::common::server::{LISTENING, Server};
 use crate::common::{Folder, exchange, get, have, repository, run, text};
 use crate::variants::{VARIANTS, without};
@@ -49,6 +49,7 @@ fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
 
 /// Pulls all tags' images for an architecture. They must hold its program, and differ only in variants.
 fn pulled_images_have_the_program(podman: Engine, registry: SocketAddr, arch: &str) {
+    let _turn = alone();
     let folder = Folder::new();
     let program = fs::read(repository().join("target/image").join(arch).join("appinfo"));
     let program = program.expect("it has been built");
