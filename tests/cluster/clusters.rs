@@ -1,11 +1,7 @@
 //! Clusters of every kind: their nodes' names and addresses, their policies, and objects that were
 //! changed before. The real kubectl runs the pages' commands on a simulated cluster.
 
-use std::process::Command;
-
-use serde_json::{Value, json};
-
-use crate::common::{Folder, have, repository, run, text};
+use crate::common::*;
 use crate::objects::named;
 use crate::tutorial::namespace::{Access, Namespace};
 use crate::tutorial::simulated::Cluster;
@@ -19,9 +15,7 @@ fn block(words: &str) -> String {
 
 /// Acts with bash, then with zsh, in a cluster whose node has these addresses.
 fn in_both_shells(addresses: &[&str], act: impl Fn(&Namespace)) {
-    if !have(&["bash", "zsh", "kubectl"]) {
-        return;
-    }
+    needs!("bash", "zsh", "kubectl");
     for zsh in [false, true] {
         let access = Access { zsh, ..Cluster::with_addresses(addresses).access() };
         act(&Namespace::create(&access));
@@ -56,9 +50,7 @@ fn the_url_has_the_nodes_first_address() {
 /// kind: `pkg/cluster/internal/providers` sets the provider's ID; k3s: its own cloud controller.
 #[test]
 fn just_knows_a_cluster_by_its_nodes() {
-    if !have(&["bash", "just", "kubectl"]) {
-        return;
-    }
+    needs!("bash", "just", "kubectl");
     let folder = Folder::new();
     let file = folder.path().join("kubeconfig");
     let provider = |id: &str| json!({"spec": {"providerID": id}});

@@ -1,14 +1,7 @@
 //! The Grafana dashboard: that Grafana knows each of its fields, and that each query returns what
 //! its panel promises, with our rules and without them. (On GitHub a real Grafana imports it.)
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
-
-use serde_json::Value;
-
-use crate::common::engines::just;
-use crate::common::{have, skip, text};
+use crate::common::*;
 use crate::monitoring::Canary;
 use crate::objects::named;
 use crate::tutorial::matches;
@@ -25,9 +18,7 @@ fn json() -> String {
 
 /// The folder with the npm packages; nothing if they cannot be had.
 fn packages() -> Option<&'static Path> {
-    if !have(&["npm"]) {
-        return None;
-    }
+    needs!("npm");
     let folder = Path::new(concat!(env!("CARGO_TARGET_TMPDIR"), "/grafana-schema-13.0.1"));
     if !folder.join("node_modules/.bin/tsc").exists() {
         let install = ["install", "--silent", "--prefix"];
@@ -43,9 +34,7 @@ fn packages() -> Option<&'static Path> {
 #[test]
 fn the_dashboard_has_only_fields_that_grafana_knows() {
     let Some(packages) = packages() else { return };
-    if !have(&["just"]) {
-        return;
-    }
+    needs!("just");
     // With the link that `just dist` adds.
     let link = just("dashboard-link https://git.example.com/o/r");
     let json = json().replace("\"links\": []", &format!("\"links\": [{link}]"));

@@ -2,21 +2,14 @@
 //! agree with each other. (`the_tutorial_runs_on_the_cluster_that_is_named` deploys them all in a
 //! namespace that enforces the strictest pod policy, `restricted`.)
 
-use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
-
-use serde_json::{Value, json};
-
-use crate::common::{Folder, have, repository, run, text};
+use crate::common::*;
 use crate::objects::{all, all_files, id, leaves, named, of_kind, values_at};
-use crate::tutorial::{api::selects, help};
+use crate::tutorial::api::selects;
+use crate::tutorial::help;
 
 #[test]
 fn kubernetes_schemas_old_and_new_accept_every_manifest() {
-    if !have(&["kubernetes-validate"]) {
-        return;
-    }
+    needs!("kubernetes-validate");
     for version in ["1.30", "1.37"] {
         let mut validate = Command::new("kubernetes-validate");
         validate.args(["--strict", "--kubernetes-version", version]).args(all_files());
@@ -44,9 +37,7 @@ fn complaints(folder: &Path) -> BTreeSet<String> {
 
 #[test]
 fn a_linter_finds_no_fault_with_the_manifests() {
-    if !have(&["checkov"]) {
-        return;
-    }
+    needs!("checkov");
     assert_eq!(complaints(&repository().join("manifests")), BTreeSet::new());
     // These it would find.
     let (folder, mut manifest) = (Folder::new(), text("manifests/appinfo.yaml"));

@@ -1,17 +1,10 @@
 //! Monitoring: Prometheus with appinfo, and with the configuration and the rules in
 //! manifests/monitoring.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
-
-use crate::common::pod::Pod;
-use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, Start, each, get, have, run, text, until};
+use crate::common::*;
 use crate::objects::named;
 use crate::tutorial::matches;
 use crate::{dashboard, pod};
-use serde_json::{Value, json};
 
 /// A file of Prometheus' ConfigMap.
 fn config(file: &str) -> String {
@@ -29,9 +22,7 @@ fn config_for(targets: &Value) -> String {
 
 #[test]
 fn promtool_finds_no_fault_with_the_metrics() {
-    if !have(&["bash", "curl", "promtool"]) {
-        return;
-    }
+    needs!("bash", "curl", "promtool");
     let appinfo = Start::new().args("--variant broken").spawn();
     for target in ["/v1/appinfo", "/metrics", "/nowhere"] {
         appinfo.get(target);
@@ -44,9 +35,7 @@ fn promtool_finds_no_fault_with_the_metrics() {
 /// The stories of rules.test.yml. With any of the changes below, a story ends differently.
 #[test]
 fn the_rules_make_each_story_come_true() {
-    if !have(&["promtool"]) {
-        return;
-    }
+    needs!("promtool");
     let written = text("tests/cluster/rules.test.yml");
     let queries =
         matches(r"(?m)^((?:release|canary):.* >= bool .*)$", &text("manifests/BEYOND.md"));
@@ -226,9 +215,7 @@ impl Canary {
 /// As in the tutorial's optional chapter: a canary that is right most of the time, and quick.
 #[test]
 fn prometheus_sees_a_canary_that_is_only_a_little_bad() {
-    if !have(&["prometheus", "promtool"]) {
-        return;
-    }
+    needs!("prometheus", "promtool");
     let a_little_bad =
         [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
     let mut canary = Canary::start("appinfo-canary-fixed", &a_little_bad);

@@ -1,11 +1,6 @@
 //! The manifests as Kubernetes reads them: a list of objects.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
-
-use serde_json::Value;
-
-use crate::common::repository;
+use crate::common::*;
 
 /// The YAML files of all folders, each of which one `kubectl create -f` creates.
 pub fn all_files() -> Vec<PathBuf> {

@@ -1,8 +1,6 @@
 //! A pod of the manifests as a process, with what Kubernetes would give it.
 
-use serde_json::Value;
-
-use crate::common::{Start, pod::Pod};
+use crate::common::*;
 use crate::tutorial::{matches, readme};
 
 /// Starts the container of a pod's object, and checks that it responds to its probes.

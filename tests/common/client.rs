@@ -1,12 +1,9 @@
 //! A plain HTTP client, which can send any bytes.
 
-use std::io::{self, BufRead, BufReader, Error, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Error, ErrorKind};
 use std::str;
 
-use serde_json::Value;
-
-use super::DEADLINE;
+use super::*;
 
 /// The request that most tests send as it is.
 pub const REQUEST: &[u8] = b"GET /v1/appinfo HTTP/1.1\r\nHost: a\r\n\r\n";

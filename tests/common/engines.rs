@@ -1,12 +1,8 @@
 //! The container engines: their images and containers.
 
-use std::collections::BTreeMap;
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{have, repository, run, skip};
-use serde_json::Value;
+use super::*;
 
 /// A container engine that can start containers.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,9 +12,7 @@ impl Engine {
     /// Docker or podman by its name; asks the test to skip if it, or just, cannot be used here.
     pub fn of(name: &'static str) -> Option<Engine> {
         static DEFECTS: Mutex<BTreeMap<&str, Option<String>>> = Mutex::new(BTreeMap::new());
-        if !have(&["just", name]) {
-            return None;
-        }
+        needs!("just", name);
         let mut defects = DEFECTS.lock().unwrap_or_else(PoisonError::into_inner);
         let defect = defects.entry(name).or_insert_with(|| Engine(name).defect()).clone();
         drop(defects);

@@ -1,10 +1,8 @@
 //! The volume of labels, swapped as the kubelet does it.
 
-use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 
-use super::Folder;
+use super::*;
 
 /// A downward API volume as the kubelet keeps it: `labels` is a symlink to `..data/labels`, and
 /// `..data` one to a folder named by the time, which is swapped as a whole. (AtomicWriter in

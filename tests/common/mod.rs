@@ -1,4 +1,4 @@
-//! What the tests share.
+//! What the tests share: `use crate::common::*` also brings what nearly all of them take from std.
 #![allow(
     dead_code,
     unused_imports,
@@ -6,22 +6,33 @@
 )]
 
 mod client;
-pub mod engines;
+mod engines;
 mod labels;
-pub mod pod;
+mod pod;
 mod process;
-pub mod server;
-pub mod service;
+mod server;
+mod service;
 mod tools;
 mod waiting;
 
-pub use client::{REQUEST, Response, connect, exchange, get, read_response, send, try_get};
-pub use labels::DownwardApi;
-#[cfg(target_os = "linux")]
-pub use process::children;
-pub use process::{
-    Appinfo, Lines, MUSL_TARGET, SIGINT, SIGKILL, SIGTERM, Start, await_draining,
-    listening_address, program, release_binary, signal,
-};
-pub use tools::{Folder, have, not_asked_for, repository, run, skip, text};
-pub use waiting::{DEADLINE, each, eventually, until};
+pub use std::collections::{BTreeMap, BTreeSet};
+pub use std::io::{self, BufRead, BufReader, Read, Write};
+pub use std::net::{SocketAddr, TcpListener, TcpStream};
+pub use std::path::{Path, PathBuf};
+pub use std::process::{Child, Command, Stdio};
+pub use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub use std::time::{Duration, Instant};
+pub use std::{fs, thread};
+
+pub use regex_lite::Regex;
+pub use serde_json::{Value, json};
+
+pub use self::client::*;
+pub use self::engines::*;
+pub use self::labels::*;
+pub use self::pod::*;
+pub use self::process::*;
+pub use self::server::*;
+pub use self::service::*;
+pub use self::tools::*;
+pub use self::waiting::*;

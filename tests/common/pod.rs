@@ -1,9 +1,7 @@
 //! Pods as processes of this machine: the real program with a name and a volume of labels that is
 //! swapped as the kubelet does it. And the tutorial's releases, to start pods of.
 
-use std::collections::BTreeMap;
-
-use super::{Appinfo, DownwardApi, Start};
+use super::*;
 
 /// The process, and the volume with its labels.
 pub struct Pod {

@@ -1,18 +1,13 @@
 //! The program as a child process.
 
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex, OnceLock};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{ExitStatus, Output};
+use std::sync::OnceLock;
 
 #[cfg(target_os = "linux")]
 use procfs::process::Process;
 
-use super::{DEADLINE, Response, eventually, exchange, get, repository, run, try_get, until};
+use super::*;
 
 pub const SIGINT: i32 = 2;
 pub const SIGTERM: i32 = 15;

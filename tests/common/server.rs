@@ -1,14 +1,8 @@
 //! Another server as a child process: Prometheus, a registry of images, chromedriver.
 
-use std::io;
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use regex_lite::Regex;
-
-use super::{DEADLINE, Lines};
+use super::*;
 
 /// How Prometheus and the registry print where they listen; the group is the port.
 pub const LISTENING: &str = r"istening on.*?127\.0\.0\.1:(\d+)";

@@ -1,15 +1,9 @@
 //! A small load balancer that picks a random pod for each connection, as kube-proxy does, and may
 //! serve below a path prefix, as `kubectl proxy` does.
 
-use std::io::{self, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
-
 use fastrand::Rng;
 
-use super::client::read_head;
-use super::pod::Pod;
+use super::*;
 
 /// What happens to a request.
 #[derive(Clone, Copy, Default)]

@@ -1,8 +1,6 @@
 //! Waiting for conditions, and doing several things at a time.
 
-use std::sync::Mutex;
-use std::thread;
-use std::time::{Duration, Instant};
+use super::*;
 
 /// The upper bound for anything that is sure to happen; generous, since machines may be slow.
 pub const DEADLINE: Duration = Duration::from_secs(60);

@@ -7,17 +7,14 @@ mod common;
 mod laptop;
 mod story;
 
-use std::io::{Write, stdout};
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::io::stdout;
+use std::process::ExitCode;
 
 use argh::FromArgs;
+use laptop::Laptop;
 use nix::sys::signal::{SigSet, Signal};
 
-use laptop::Laptop;
+use crate::common::*;
 
 /// The story of a canary on this machine, without a cluster: three pods and those that come and go
 /// are processes, and a small balancer stands before them as a Service does.
@@ -97,7 +94,7 @@ fn build() -> Result<PathBuf, String> {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
         .arg("--message-format=json-render-diagnostics")
-        .current_dir(common::repository())
+        .current_dir(repository())
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| {

@@ -1,13 +1,8 @@
 //! A stand-in for a cluster: pods that are processes, behind a Service.
 
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
 use std::thread::sleep;
-use std::time::Duration;
 
-use crate::common::pod::{Pod, Release, STABLE};
-use crate::common::service::Service;
-use crate::common::{SIGTERM, Start};
+use crate::common::*;
 
 /// How long the Service still sends requests to a pod that has received SIGTERM, as a cluster does until
 /// all nodes know.

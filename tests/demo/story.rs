@@ -1,11 +1,9 @@
 //! The steps of the story: each is a row in [`STEPS`].
 
-use std::io::{self, Write, stdin, stdout};
-use std::sync::Mutex;
+use std::io::{stdin, stdout};
 use std::thread::sleep;
-use std::time::Duration;
 
-use crate::common::pod::{ACCEPTED, BROKEN_CANARY, FIXED_CANARY};
+use crate::common::*;
 use crate::laptop::Laptop;
 
 struct Step {

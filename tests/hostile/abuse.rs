@@ -1,10 +1,7 @@
 //! Hostile clients and exhausted limits, against the static release binary as the image holds it.
 //! An ordinary client is served during each attack.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::Shutdown;
 
 use socket2::{Domain, Socket, Type};
 
@@ -12,10 +9,7 @@ use crate::attack::{
     self, Attacked, Holdings, PROMPTLY, connect_from, is_unharmed, may_open, release,
     release_after, reset,
 };
-use crate::common::{
-    self, Appinfo, DEADLINE, REQUEST, Response, SIGTERM, Start, connect, eventually, read_response,
-    send, until,
-};
+use crate::common::*;
 
 /// All that comes back when a client sends these bytes and then closes its side.
 fn responses_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
@@ -29,7 +23,7 @@ fn responses_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn ten_thousand_resets_harm_nobody() {
     let attacked = Attacked::new();
-    common::each(4, 0..10_000, |_| reset(send(attacked.appinfo.address, REQUEST)));
+    each(4, 0..10_000, |_| reset(send(attacked.appinfo.address, REQUEST)));
     // That the library panics on a reset shows in its threads' stacks: see `stack.rs`.
     attacked.was_unharmed(0, 4_000);
 }
@@ -342,16 +336,12 @@ fn a_server_that_cannot_start_ends_the_program() {
 /// With enough threads for a server, but no more.
 #[test]
 fn without_threads_it_is_restarted() {
-    if !common::have(&["setpriv", "prlimit"]) {
-        return;
-    }
-    if !rustix::process::getuid().is_root() {
-        return common::skip("needs root, to be a user who has no other process");
-    }
+    needs!("setpriv", "prlimit");
+    needs!(root, "to be a user who has no other process");
     // Another user may not look into the folder where the binary was built.
-    let folder = common::Folder::new();
+    let folder = Folder::new();
     let copy = folder.path().join("appinfo");
-    std::fs::copy(common::release_binary(), &copy).expect("a file can be copied");
+    std::fs::copy(release_binary(), &copy).expect("a file can be copied");
     let user = "setpriv --reuid=61234 --clear-groups prlimit --nproc=14";
     let command: Vec<_> = user.split(' ').chain(copy.to_str()).collect();
     let mut appinfo = Start::of(&command).spawn();
@@ -367,11 +357,11 @@ fn a_process_that_was_frozen_goes_on_serving() {
     let mut appinfo = release().spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
     let both = [appinfo.pid(), appinfo.server()];
-    both.iter().for_each(|pid| common::signal(*pid, 19)); // SIGSTOP
+    both.iter().for_each(|pid| signal(*pid, 19)); // SIGSTOP
     let address = appinfo.address;
-    let meanwhile = thread::spawn(move || common::get(address, "/healthz").status);
+    let meanwhile = thread::spawn(move || get(address, "/healthz").status);
     thread::sleep(Duration::from_secs(11));
-    both.iter().for_each(|pid| common::signal(*pid, 18)); // SIGCONT
+    both.iter().for_each(|pid| signal(*pid, 18)); // SIGCONT
     assert_eq!(meanwhile.join().expect("a request sent meanwhile gets a response"), 200);
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
@@ -386,7 +376,7 @@ fn a_process_that_was_frozen_goes_on_serving() {
 fn a_stop_during_an_attack_is_a_stop() {
     let _turn = attack::alone();
     let attacks = [("", "GET / HTTP/1.1\r\n\r\n"), ("GET /", "x")];
-    common::each(4, [attacks; 3].as_flattened(), |(first, then)| {
+    each(4, [attacks; 3].as_flattened(), |(first, then)| {
         let mut appinfo = release().args("--drain 1").spawn();
         let (address, start, drain) = (appinfo.address, Instant::now(), Duration::from_secs(1));
         thread::scope(|scope| {

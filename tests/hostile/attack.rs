@@ -1,18 +1,15 @@
 //! What the attacks share: each is alone, an ordinary client is served during it, and the server holds
 //! no more after it than before.
 
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
-use std::sync::mpsc::{RecvTimeoutError::Timeout, Sender, channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::io::ErrorKind;
+use std::sync::mpsc::RecvTimeoutError::Timeout;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::{self, Appinfo, DEADLINE, Start};
+use crate::common::*;
 
 /// The longest that other clients may wait during an attack: less than the timeout of an idle
 /// connection, which is 10 seconds.
@@ -28,12 +25,12 @@ pub fn alone() -> MutexGuard<'static, ()> {
 /// The static release binary, in a session of its own: the kernel shares the processors among sessions
 /// (sched(7), the autogroup feature) as it does among pods.
 pub fn release() -> Start {
-    Start::of(&[Path::new("setsid"), common::release_binary()])
+    Start::of(&[Path::new("setsid"), release_binary()])
 }
 
 /// The same, started after these commands by `sh`, which `runner` starts, if any.
 pub fn release_after(runner: &[&str], commands: &str) -> Start {
-    let script = format!("{commands} && exec {} \"$@\"", common::release_binary().display());
+    let script = format!("{commands} && exec {} \"$@\"", release_binary().display());
     Start::of(&[&["setsid"], runner, &["sh", "-c", &script, "sh"]].concat())
 }
 
@@ -62,7 +59,7 @@ pub fn may_open(enough: u64) -> bool {
     setrlimit(Resource::Nofile, limit).expect("the soft limit can be raised");
     let may = limit.maximum.is_none_or(|maximum| maximum >= enough);
     if !may {
-        common::skip(&format!("needs {enough} open files, which this user may not have"));
+        skip(&format!("needs {enough} open files, which this user may not have"));
     }
     may
 }
@@ -92,7 +89,7 @@ impl Bystander {
                 || stopped.recv_timeout(Duration::from_millis(5)) == Err(Timeout)
             {
                 let start = Instant::now();
-                let response = common::try_get(address, "/v1/appinfo");
+                let response = try_get(address, "/v1/appinfo");
                 // The program cannot help it if the attackers have left no port.
                 let has_no_port = |error: &io::Error| error.kind() == ErrorKind::AddrNotAvailable;
                 if response.as_ref().is_err_and(has_no_port) {
@@ -183,7 +180,7 @@ impl Holdings {
 /// there is no labels file.
 pub fn is_unharmed(appinfo: &mut Appinfo) {
     assert!(appinfo.is_alive(), "{:?}", appinfo.stderr.all());
-    assert_eq!(common::get(appinfo.address, "/healthz").status, 200);
+    assert_eq!(get(appinfo.address, "/healthz").status, 200);
     let log = appinfo.stderr.all();
     assert!(appinfo.restarts() == 0 && log.len() <= 2, "{log:#?}");
 }

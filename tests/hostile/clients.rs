@@ -1,16 +1,12 @@
 //! Clients as people use them. (The page's tests have Chromium; those of monitoring and the
 //! tutorial have Prometheus, kubectl and curl.)
 
-use std::process::Command;
-
 use crate::attack;
-use crate::common::{have, run};
+use crate::common::*;
 
 #[test]
 fn wrk_sees_no_error_with_and_without_keep_alive() {
-    if !have(&["wrk"]) {
-        return;
-    }
+    needs!("wrk");
     let appinfo = attack::release().spawn();
     let url = format!("http://{}/v1/appinfo", appinfo.address);
     for header in ["Connection: close", "Connection: keep-alive", "X-Nothing: special"] {
@@ -27,7 +23,8 @@ fn wrk_sees_no_error_with_and_without_keep_alive() {
 /// They fit the server's limits, and a few hundred more would.
 #[test]
 fn a_thousand_clients_cause_no_restart() {
-    if !have(&["wrk"]) || !attack::may_open(2_000) {
+    needs!("wrk");
+    if !attack::may_open(2_000) {
         return;
     }
     let _turn = attack::alone();

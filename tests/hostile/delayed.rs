@@ -1,9 +1,7 @@
 //! Many delayed responses at the same time.
 
-use std::time::{Duration, Instant};
-
 use crate::attack;
-use crate::common::{REQUEST, read_response, send, until};
+use crate::common::*;
 
 /// As many as are allowed wait, for longer than an idle connection is kept; any beyond that is sent
 /// at once.

@@ -2,10 +2,8 @@
 //! times. The static release binary survives all of them, and holds no more afterwards than before.
 //! Each run sends the same ones.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::Shutdown;
-use std::thread;
-use std::time::Duration;
 
 use proptest::bool::weighted;
 use proptest::collection::vec;
@@ -14,7 +12,7 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{RngSeed, TestRunner};
 
 use crate::attack::{self, Attacked, connect_from};
-use crate::common::{Response, read_response};
+use crate::common::*;
 
 /// How many clients send requests at the same time, and how many each of them sends.
 const CLIENTS: u32 = 8;

@@ -21,7 +21,7 @@ fn every_test_in_the_table_of_defects_exists() {
     for (before, after) in named {
         let file = before.rsplit('`').next().expect("a file is named");
         let test = after.split('`').next().expect("a test is named");
-        let text = common::text(&format!("tests/{file}"));
+        let text = common::text(format!("tests/{file}"));
         assert!(text.contains(&format!("fn {test}()")), "{file} has no test {test}");
     }
 }

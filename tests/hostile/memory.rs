@@ -2,19 +2,11 @@
 //! exceeds its own limits first and is restarted, and hardly anybody else notices.
 
 use std::collections::VecDeque;
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::Shutdown;
 use std::process;
-use std::thread;
-use std::time::{Duration, Instant};
-
-use rustix::process::getuid;
 
 use crate::attack::{self, Bystander, Served, connect_from};
-use crate::common::engines::{Container, Engine, Images};
-use crate::common::{self, DEADLINE, Start, eventually};
+use crate::common::*;
 
 /// The memory limit in the manifests, in bytes; kernel memory counts as well.
 const LIMIT: u64 = 96 << 20;
@@ -31,10 +23,7 @@ struct Cgroup(PathBuf);
 impl Cgroup {
     /// `None`, said loudly, where this user may make none.
     fn new(number: usize) -> Option<Cgroup> {
-        if !getuid().is_root() {
-            common::skip("needs root, to make a memory cgroup");
-            return None;
-        }
+        needs!(root, "to make a memory cgroup");
         let (parent, memory, swap, most_swap) =
             if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
                 // The controller has to be handed down; from the root that is always allowed.
@@ -48,7 +37,7 @@ impl Cgroup {
         let limited = fs::create_dir(&folder)
             .and_then(|()| fs::write(folder.join(memory), LIMIT.to_string()));
         if let Err(error) = limited {
-            common::skip(&format!("cannot make the memory cgroup {}: {error}", folder.display()));
+            skip(&format!("cannot make the memory cgroup {}: {error}", folder.display()));
             return None;
         }
         let _ = fs::write(folder.join(swap), most_swap.to_string()); // Where there is swap at all.
@@ -228,7 +217,7 @@ fn attacks_leave_a_container_alive() {
     let address = container.inspect()["NetworkSettings"]["IPAddress"].clone();
     let address = format!("{}:8080", address.as_str().expect("it has an address"));
     let address = address.parse().expect("an address");
-    let response = || common::try_get(address, "/healthz").ok();
+    let response = || try_get(address, "/healthz").ok();
     eventually("it responds", response);
     let pid = state()["Pid"].clone();
     for (name, attack) in &ATTACKS {

@@ -1,23 +1,12 @@
 //! The server's requests to itself, when the network between it and itself fails.
 
-use std::process::Command;
-use std::thread;
-use std::time::Duration;
-
-use rustix::process::getuid;
-
 use crate::attack;
-use crate::common::{self, Appinfo, Response, eventually, have};
+use crate::common::*;
 
 /// The program in a network of its own, listening on every address.
 fn in_a_network() -> Option<Appinfo> {
-    if !have(&["unshare", "nsenter", "ip", "iptables", "curl"]) {
-        return None;
-    }
-    if !getuid().is_root() {
-        common::skip("needs root, to make a network namespace");
-        return None;
-    }
+    needs!("unshare", "nsenter", "ip", "iptables", "curl");
+    needs!(root, "to make a network namespace");
     let start = attack::release_after(&["unshare", "--net"], "ip link set lo up");
     let path = std::env::var("PATH").unwrap_or_default();
     Some(start.env("PATH", path).args("--listen :0").spawn())
@@ -35,7 +24,7 @@ fn there(appinfo: &Appinfo, command: &str) -> Command {
 fn request(appinfo: &Appinfo) {
     let port = appinfo.address.port();
     let curl = format!("curl --silent --show-error --fail http://127.0.0.2:{port}/healthz");
-    assert!(common::run(&mut there(appinfo, &curl)).contains("ok"));
+    assert!(run(&mut there(appinfo, &curl)).contains("ok"));
 }
 
 /// The first line that says that the server was restarted for this reason.
@@ -49,7 +38,7 @@ fn restarted(appinfo: &Appinfo, why: &str) -> Option<String> {
 fn a_server_that_cannot_reach_itself_goes_on() {
     let Some(mut appinfo) = in_a_network() else { return };
     let drop = "iptables --append INPUT --destination 127.0.0.1 --protocol tcp --syn --jump DROP";
-    common::run(&mut there(&appinfo, drop));
+    run(&mut there(&appinfo, drop));
     for _ in 0..40 {
         request(&appinfo);
         thread::sleep(Duration::from_millis(200));
@@ -63,9 +52,9 @@ fn a_server_that_cannot_reach_itself_goes_on() {
 fn a_server_that_accepts_no_more_is_restarted() {
     let Some(mut appinfo) = in_a_network() else { return };
     request(&appinfo);
-    common::run(&mut there(&appinfo, "ip address flush dev lo"));
+    run(&mut there(&appinfo, "ip address flush dev lo"));
     eventually("it is restarted", || restarted(&appinfo, "could accept no more connections"));
-    common::run(&mut there(&appinfo, "ip address add 127.0.0.1/8 dev lo"));
+    run(&mut there(&appinfo, "ip address add 127.0.0.1/8 dev lo"));
     request(&appinfo);
     assert!(appinfo.is_alive());
 }
@@ -78,7 +67,7 @@ fn self_probes_are_invisible() {
     let wakes = || appinfo.process().status().expect("/proc can be read").voluntary_ctxt_switches;
     assert_eq!(appinfo.get("/readyz").status, 200);
     let before = wakes().expect("the kernel counts");
-    common::until("it has probed itself twice", || wakes() >= Some(before + 2));
+    until("it has probed itself twice", || wakes() >= Some(before + 2));
     let counts = |metrics: &Response| {
         let lines = metrics.text().lines();
         let counts = lines.filter(|line| line.starts_with("http_requests_total{"));

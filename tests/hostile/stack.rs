@@ -1,15 +1,11 @@
 //! How much of its stack a thread that serves a connection uses.
 
-use std::io::Write;
-use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
-use std::time::Duration;
 
 use socket2::SockRef;
 
 use crate::attack;
-use crate::common::{self, REQUEST, Start, connect, get, send};
+use crate::common::*;
 
 /// The supervisor makes it 24 KiB. Here this test is the supervisor, and makes it a page less:
 /// whatever a client sends, the server does not overflow it.
@@ -19,7 +15,7 @@ fn a_page_of_each_connections_stack_stays_unused() {
     let address = listener.local_addr().expect("it has an address");
     let timeout = Some(Duration::from_secs(10));
     SockRef::from(&listener).set_read_timeout(timeout).expect("connections inherit it");
-    let mut server = Start::of(&[common::release_binary()])
+    let mut server = Start::of(&[release_binary()])
         .stdin(OwnedFd::from(listener).into())
         .env("APPINFO_SUPERVISOR", format!("{} 0 -", std::process::id()))
         .env("RUST_MIN_STACK", (20 << 10).to_string())

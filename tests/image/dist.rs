@@ -1,12 +1,6 @@
 //! `just dist`: the files of a release.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use crate::common::engines::just;
-use crate::common::{Folder, have, repository, run, skip, text};
-use serde_json::{Value, json};
+use crate::common::*;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -39,9 +33,7 @@ fn dist(clone: &Path, remote: &str, commands: &str) -> PathBuf {
 
 /// Whether `just dist` can run here; if so, with the programs that [`CARGO`] copies.
 fn can_run() -> bool {
-    if !have(&["just", "git", "cargo-cyclonedx"]) {
-        return false;
-    }
+    needs!("just", "git", "cargo-cyclonedx");
     if !repository().join(".git").exists() {
         skip("needs the git repository");
         return false;

@@ -1,16 +1,10 @@
 //! The images, built by `just images` and run by real engines, each test with docker and with
 //! podman.
 
-use std::net::SocketAddr;
-use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Weak;
 
-use crate::common::engines::{Container, Engine, Images};
-use crate::common::{DownwardApi, Folder, Response, await_draining, eventually, get, run, try_get};
+use crate::common::*;
 use crate::variants::{VARIANTS, without};
-use regex_lite::Regex;
-use serde_json::{Value, json};
 
 /// What all files of an image may have together.
 const BUDGET_BYTES: u64 = 710_000;

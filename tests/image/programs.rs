@@ -1,26 +1,21 @@
 //! The programs that go into the images pass the HTTP tests, too.
 
-use std::process::Command;
-
-use crate::common::engines::just;
-use crate::common::{MUSL_TARGET, have, repository, run};
+use crate::common::*;
 
 #[test]
 fn this_machines_program_passes_the_http_tests() {
-    if have(&["just"]) {
-        just("build");
-        passes_the_http_tests(MUSL_TARGET, "");
-    }
+    needs!("just");
+    just("build");
+    passes_the_http_tests(MUSL_TARGET, "");
 }
 
 #[test]
 #[ignore = "compiles for another architecture, and emulates it"]
 fn the_arm64_program_passes_the_http_tests_under_qemu() {
-    if have(&["just", "qemu-aarch64"]) {
-        just("ARCH=arm64 build");
-        // In a session of its own, so that it has a share of the processors.
-        passes_the_http_tests("aarch64-unknown-linux-musl", "setsid qemu-aarch64 ");
-    }
+    needs!("just", "qemu-aarch64");
+    just("ARCH=arm64 build");
+    // In a session of its own, so that it has a share of the processors.
+    passes_the_http_tests("aarch64-unknown-linux-musl", "setsid qemu-aarch64 ");
 }
 
 #[track_caller]

@@ -1,14 +1,7 @@
 //! `just push` and `just release` into a real registry: each tag an image for two architectures.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::process::Command;
-
-use crate::common::engines::{Container, Engine, Images, alone, just, just_refuses};
-use crate::common::server::{LISTENING, Server};
-use crate::common::{Folder, exchange, get, have, repository, run, text};
+use crate::common::*;
 use crate::variants::{VARIANTS, without};
-use serde_json::{Value, json};
 
 const TAGS: [&str; 3] = ["1", "2", "3"];
 
@@ -71,9 +64,7 @@ fn pulled_images_have_the_program(podman: Engine, registry: SocketAddr, arch: &s
 #[test]
 #[ignore = "compiles for two architectures"]
 fn podman_pushes_and_releases_for_two_architectures() {
-    if !have(&["docker-registry", "skopeo", "jq"]) {
-        return;
-    }
+    needs!("docker-registry", "skopeo", "jq");
     let Some(podman) = Engine::of("podman") else { return };
     let folder = Folder::new();
     let server = registry(&folder);
@@ -95,7 +86,7 @@ fn podman_pushes_and_releases_for_two_architectures() {
     let versions = VARIANTS.map(|variant| format!("{}-{variant}", env!("CARGO_PKG_VERSION")));
     assert_eq!(tags(registry), json!([&versions[..], &TAGS.map(str::to_owned)].concat()));
     has_the_programs();
-    let digests = || VARIANTS.map(|variant| text(&format!("target/digests/{variant}")));
+    let digests = || VARIANTS.map(|variant| text(format!("target/digests/{variant}")));
     let released = digests();
     for (place, digest) in released.iter().enumerate() {
         let digest = digest.trim();

@@ -1,15 +1,12 @@
 //! The justfile, with a stand-in for the programs that it calls, which logs their arguments. `images`,
 //! `push` and `reproducible` test it with real engines, `clusters.rs` with a real kubectl.
 
-use std::collections::BTreeMap;
 use std::env;
 use std::os::unix::fs::symlink;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-use crate::common::{self, Folder, have};
+use crate::common::*;
 use crate::variants::{IMAGES, VARIANTS};
-use serde_json::Value;
 
 /// A PATH with these programs, where there is no cargo.
 pub fn path_without_cargo(programs: &Path) -> String {
@@ -33,18 +30,16 @@ struct Workshop {
 impl Workshop {
     /// None where there is no just.
     fn new() -> Option<Workshop> {
-        if !have(&["just", "bash"]) {
-            return None;
-        }
+        needs!("just", "bash");
         let folder = Folder::new();
         for file in ["justfile", "Cargo.toml", "rust-toolchain.toml"] {
             let copy = folder.path().join(file);
-            std::fs::copy(common::repository().join(file), copy).expect("it is copied");
+            std::fs::copy(repository().join(file), copy).expect("it is copied");
         }
         let programs = folder.path().join("programs");
         std::fs::create_dir(&programs).expect("a folder can be made");
         for name in ["cargo", "docker", "podman", "kubectl", "kind", "minikube", "k3d", "git"] {
-            let stand_in = common::repository().join("tests/image/stand-in");
+            let stand_in = repository().join("tests/image/stand-in");
             symlink(stand_in, programs.join(name)).expect("a symlink can be made");
         }
         let path = format!("{}:{}", programs.display(), env::var("PATH").unwrap_or_default());
@@ -354,7 +349,7 @@ fn push_with_buildx_builds_both_architectures_at_once() {
         assert_eq!(ran.calls_of(&build).len(), 1, "{ran:#?}");
     }
     // It prints README's line for the manifests, which is tested there.
-    let readme = common::text("README.md");
+    let readme = text("README.md");
     let line = readme.lines().find(|line| line.starts_with("sed ")).expect("README has one");
     let expected = line.replace("registry.example.com/you", "registry.example/team");
     assert!(ran.stdout().lines().any(|line| line == expected), "{ran:#?}");

@@ -1,10 +1,6 @@
 //! What must be true of a version before its release, and what the release's workflow relies on.
 
-use std::process::Command;
-
-use crate::common::engines::just;
-use crate::common::{Folder, have, repository, run, text};
-use regex_lite::Regex;
+use crate::common::*;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -35,9 +31,7 @@ fn the_version_is_the_same_everywhere() {
 /// `.gitattributes` says so, whatever git's settings are.
 #[test]
 fn a_clone_has_no_carriage_returns() {
-    if !have(&["git"]) {
-        return;
-    }
+    needs!("git");
     let (folder, mut git) = (Folder::new(), Command::new("git"));
     git.args(["clone", "--quiet", "--no-local", "--config", "core.autocrlf=true"]);
     run(git.arg(repository()).arg(folder.path()));
@@ -62,9 +56,7 @@ fn notes(tag: &str, changelog: &str) -> (bool, String) {
 
 #[test]
 fn notes_are_the_changelogs_section() {
-    if !have(&["just"]) {
-        return;
-    }
+    needs!("just");
     let changelog = format!(
         "# Changelog\n\n## Unreleased\n\n- Later.\n\n## {VERSION} – 2026-11-30\n\nThis.\n\n\
          ### Added\n\n- That.\n\n## 0.0.1 – 2026-01-01\n\n- Long ago.\n"
@@ -93,9 +85,7 @@ fn notes_are_the_changelogs_section() {
 /// The steps of the workflows call recipes, which the tests run.
 #[test]
 fn every_recipe_that_a_workflow_calls_exists() {
-    if !have(&["just"]) {
-        return;
-    }
+    needs!("just");
     let recipes = just("--summary");
     let recipes: Vec<_> = recipes.split_whitespace().collect();
     for workflow in ["ci", "release"] {

@@ -1,11 +1,8 @@
 //! The same sources give the same bytes on every machine.
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::common::engines::{Engine, Images, just};
-use crate::common::{Folder, have, repository, run, skip};
+use crate::common::*;
 use crate::recipes::path_without_cargo;
 
 /// Stands in for docker and podman. It runs what a container would run, in a folder of its own that is
@@ -27,9 +24,7 @@ PATH=$REAL_PATH exec "${0##*/}" "$@"
 #[test]
 #[ignore = "compiles everything"]
 fn another_folder_and_home_give_the_same_binary_and_layer() {
-    if !have(&["just", "git"]) {
-        return;
-    }
+    needs!("just", "git");
     if !repository().join(".git").exists() {
         return skip("needs the git repository");
     }

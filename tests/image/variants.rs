@@ -1,11 +1,6 @@
 //! The variants, each of which has an image.
 
-use std::process::Command;
-
-use crate::common::engines::just;
-use crate::common::{Start, have, repository, run, text};
-use regex_lite::Regex;
-use serde_json::Value;
+use crate::common::*;
 
 /// Their names in the order of their images' tags, which start with 1.
 pub const VARIANTS: [&str; 3] = ["baseline", "broken", "namespace"];
@@ -28,9 +23,7 @@ pub fn without(variant: &str, config: &Value) -> Value {
 
 #[test]
 fn help_recipes_readme_and_manifests_have_the_same_variants() {
-    if !have(&["just"]) {
-        return;
-    }
+    needs!("just");
     let variants = (1..).zip(VARIANTS).map(|(tag, variant)| format!("{tag}:{variant}"));
     assert_eq!(just("--evaluate variants"), Vec::from_iter(variants).join(" "));
 

@@ -1,13 +1,6 @@
 //! The page without a mouse and without sight.
 
-use std::path::Path;
-use std::process::Command;
-
-use super::{CANARY, assert_clean, broken_canary, late, odd_pods, pod, three_stable, watch};
-use crate::browser::{Browser, LEFT, RIGHT, TAB};
-use crate::common::pod::{FIXED_CANARY, STABLE};
-use crate::common::service::Service;
-use crate::common::{have, skip};
+use super::*;
 
 #[test]
 fn keyboard_pointer_and_screen_reader_reach_everything() {
@@ -96,9 +89,7 @@ fn axe_finds_nothing_in_any_scheme_on_any_screen() {
 /// axe-core's script (<https://github.com/dequelabs/axe-core>), which npm fetches.
 fn axe() -> Option<String> {
     const AXE: &str = "axe-core@4.14.1";
-    if !have(&["npm"]) {
-        return None;
-    }
+    needs!("npm");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(AXE);
     let script = || std::fs::read_to_string(folder.join("node_modules/axe-core/axe.min.js")).ok();
     script().or_else(|| {

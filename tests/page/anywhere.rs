@@ -1,12 +1,6 @@
 //! The page wherever it is served, and whose fault it is if it cannot work.
 
-use serde_json::json;
-
-use super::{PROXY, WORKS, pod, three_stable};
-use crate::browser::Browser;
-use crate::common::pod::STABLE;
-use crate::common::service::Service;
-use crate::nginx::Nginx;
+use super::*;
 
 #[test]
 fn the_page_works_below_any_path_behind_a_login_and_in_a_frame() {

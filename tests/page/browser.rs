@@ -1,14 +1,7 @@
 //! Headless Chromium, driven over WebDriver (W3C) by Debian's `chromedriver`, with the few
 //! commands that these tests need.
 
-use std::io;
-use std::process::Command;
-use std::time::Duration;
-
-use serde_json::{Value, json};
-
-use crate::common::server::Server;
-use crate::common::{Folder, Response, exchange, have, until};
+use crate::common::*;
 
 /// Keys as WebDriver names them.
 pub const TAB: char = '\u{E004}';
@@ -27,9 +20,7 @@ pub struct Browser {
 impl Browser {
     /// Nothing, where this machine has no Chromium.
     pub fn new() -> Option<Browser> {
-        if !have(&["chromium", "chromedriver"]) {
-            return None;
-        }
+        needs!("chromium", "chromedriver");
         let folder = Folder::new();
         let mut driver = Command::new("chromedriver");
         driver.arg("--port=0").env("TMPDIR", folder.path());

@@ -1,17 +1,14 @@
 //! `cargo run --example demo`, as somebody new to it uses it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::process::ExitStatus;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use crate::common::pod::{ACCEPTED, BROKEN_CANARY, FIXED_CANARY, Release, STABLE};
-use crate::common::{Folder, Lines, eventually, get, repository, run, until};
+use crate::common::*;
 
 /// The demo, in a process group of its own as in a terminal, and a folder where it may leave files.
 struct Demo {

@@ -19,12 +19,11 @@ mod screens;
 mod verdict;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use browser::{Browser, END};
-use common::Start;
-use common::pod::{BROKEN_CANARY, Pod, Release, STABLE};
-use common::service::Service;
-use serde_json::json;
+use browser::*;
+use nginx::Nginx;
 use sha2::{Digest, Sha256};
+
+use crate::common::*;
 
 const PROXY: &str = "/api/v1/namespaces/default/services/appinfo:http/proxy";
 const CANARY: &str = "appinfo-canary-broken-6f7d9c8b5c-m8zrp";

@@ -1,11 +1,8 @@
 //! A real nginx before the pods, as nginx.conf says.
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::process::{Child, Command};
 
-use crate::common::{Folder, SIGTERM, have, signal};
+use crate::common::*;
 
 /// The server; ended when dropped.
 pub struct Nginx {
@@ -17,9 +14,7 @@ pub struct Nginx {
 impl Nginx {
     /// Passes on to `pods`. Nothing, where this machine has no nginx.
     pub fn before(pods: SocketAddr) -> Option<Nginx> {
-        if !have(&["nginx"]) {
-            return None;
-        }
+        needs!("nginx");
         let folder = Folder::new();
         // It takes over this socket, as at an upgrade of its own: its port is free for sure.
         let socket = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");

@@ -1,12 +1,6 @@
 //! The page in the oldest browser that it is made for: QtWebEngine 5.15, which is Chromium 87.
 
-use std::process::Command;
-
-use serde_json::{Value, json};
-
-use super::{broken_canary, three_stable};
-use crate::common::service::Service;
-use crate::common::{repository, run, skip};
+use super::*;
 
 #[test]
 fn the_page_works_in_chromium_87() {

@@ -2,15 +2,8 @@
 
 use std::ops::RangeInclusive;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use serde_json::json;
-
-use super::{WORKS, assert_clean, pod, watch};
-use crate::browser::{Browser, END, LEFT};
-use crate::common::pod::STABLE;
-use crate::common::service::{Mode, Service};
-use crate::common::{Start, until};
+use super::*;
 
 #[test]
 fn the_page_keeps_its_pace_and_rests_while_paused_or_hidden() {

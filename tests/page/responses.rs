@@ -1,11 +1,6 @@
 //! What the page shows of the responses that it gets.
 
-use super::{
-    CANARY, PROXY, assert_clean, broken_canary, late, pod, skip_time, three_stable, watch,
-};
-use crate::browser::Browser;
-use crate::common::pod::{BROKEN_CANARY, FIXED_CANARY};
-use crate::common::service::Service;
+use super::*;
 
 /// How many elements this selector finds.
 fn count(browser: &Browser, selector: &str) -> f64 {

@@ -1,12 +1,6 @@
 //! How the page looks on screens of every size, with whatever it has to show.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde_json::json;
-
-use super::{PROXY, assert_clean, broken_canary, odd_pods, three_stable, watch};
-use crate::browser::{Browser, RIGHT};
-use crate::common::repository;
-use crate::common::service::Service;
+use super::*;
 
 #[test]
 fn odd_pods_fit_every_screen_in_every_color_scheme() {

@@ -1,21 +1,14 @@
 //! The verdict: its figures and words in Node, and the tile that shows it.
 
-use std::process::Command;
-
-use super::{broken_canary, pod, skip_time, three_stable, watch};
-use crate::browser::Browser;
-use crate::common::pod::{FIXED_CANARY, Pod, STABLE};
-use crate::common::service::Service;
-use crate::common::{Start, have, repository, run};
+use super::*;
 
 /// Its simulations print how long it takes (with `-- --nocapture`).
 #[test]
 fn the_pure_functions_pass_their_tests_in_node() {
-    if have(&["node"]) {
-        let mut node = Command::new("node");
-        node.args(["--test", "tests/page/verdict.test.js"]).current_dir(repository());
-        println!("{}", run(&mut node));
-    }
+    needs!("node");
+    let mut node = Command::new("node");
+    node.args(["--test", "tests/page/verdict.test.js"]).current_dir(repository());
+    println!("{}", run(&mut node));
 }
 
 /// Waits until the tile says so.

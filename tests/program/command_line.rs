@@ -2,12 +2,9 @@
 //! code, in `settings.rs`.
 
 use std::ffi::OsStr;
-use std::io;
-use std::net::{SocketAddr, TcpListener};
 use std::os::unix::ffi::OsStrExt;
-use std::process::Stdio;
 
-use crate::common::{Start, get};
+use crate::common::*;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

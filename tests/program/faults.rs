@@ -1,11 +1,7 @@
 //! A pod that is only a little bad: a share of its responses fails, a share is delayed, and no
 //! other response waits for a delayed one.
 
-use std::io::{BufRead, BufReader, Write};
-use std::thread;
-use std::time::{Duration, Instant};
-
-use crate::common::{DEADLINE, REQUEST, SIGTERM, Start, connect, read_response, send, until};
+use crate::common::*;
 
 /// That they are evenly spread is tested beside the code.
 #[test]

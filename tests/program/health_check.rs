@@ -1,9 +1,6 @@
 //! `appinfo --check`: a health check for images without a shell.
 
-use std::net::TcpListener;
-use std::time::Instant;
-
-use crate::common::{self, DEADLINE, SIGTERM, Start};
+use crate::common::*;
 
 /// Runs a check with these arguments; how it ended, and what it wrote to stderr.
 fn check(args: &str) -> (Option<i32>, String) {
@@ -22,7 +19,7 @@ fn check_is_silent_while_the_program_is_ready() {
         assert_eq!(check(&listen), (Some(0), String::new()));
     }
     appinfo.signal(SIGTERM);
-    common::await_draining(appinfo.address);
+    await_draining(appinfo.address);
     let (status, stderr) = check(&format!("--listen :{port}"));
     assert_eq!(status, Some(1));
     assert!(stderr.contains("is not ready: /readyz says 503"), "{stderr}");

@@ -1,10 +1,6 @@
 //! HTTP as clients see it: the three behaviors, the paths, the headers.
 
-use std::io::Read;
-
-use crate::common::{
-    Appinfo, DownwardApi, REQUEST, SIGINT, Start, eventually, read_response, send,
-};
+use crate::common::*;
 
 const LABELS: &str = "zone=\"z\"\nabc=\"1\"\nrelease=\"stable\"\nABC=\"2\"\napp=\"appinfo\"\n\
                       pod-template-hash=\"1236545534\"";

@@ -1,16 +1,11 @@
 //! The pod's labels, as the kubelet writes and swaps them. How they are parsed is tested beside the
 //! code.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
-use serde_json::{Value, json};
-
-use crate::common::{self, Appinfo, DEADLINE, DownwardApi, Folder, Start, eventually, until};
+use crate::common::*;
 
 fn start(labels: impl AsRef<Path>) -> Appinfo {
     Start::new().env("APPINFO_LABELS", labels.as_ref()).spawn()
@@ -109,7 +104,7 @@ fn no_file_is_no_error_and_one_warning_at_the_start() {
 fn an_unusable_file_is_an_error_and_never_blocks() {
     let folder = Folder::new();
     let fifo = folder.path().join("fifo");
-    common::run(Command::new("mkfifo").arg(&fifo));
+    run(Command::new("mkfifo").arg(&fifo));
     for (path, complaint) in [
         (folder.path(), "not a regular file"),
         (&fifo, "not a regular file"),

@@ -1,16 +1,14 @@
 //! Output that is not read: lines may be lost, and nothing else.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, PipeWriter, Read, Write};
+use std::io::PipeWriter;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::process::Stdio;
-use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, tcflow};
 
-use crate::common::{self, Appinfo, DEADLINE, Lines, SIGTERM, Start, listening_address};
+use crate::common::*;
 
 /// Starts the program, which prints as much as it can. Its start line comes on `stderr`, of which
 /// `reader` is the other end; it is not read any further.
@@ -43,7 +41,7 @@ fn serves_and_stops(mut appinfo: Appinfo) {
     }
     let start = Instant::now();
     appinfo.signal(SIGTERM);
-    common::await_draining(appinfo.address);
+    await_draining(appinfo.address);
     assert_eq!(appinfo.wait().code(), Some(0));
     assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
 }

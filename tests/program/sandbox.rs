@@ -1,24 +1,17 @@
 //! Kernels and sandboxes that refuse what is useful, but not needed: it serves all the same. And
 //! what it refuses itself.
 
-use std::fs;
-use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
-
 use procfs::process::{LimitValue, Process};
 
-use crate::common::{self, SIGTERM, Start, await_draining, until};
+use crate::common::*;
 
 /// How many lines of its log contain `message` when the system refuses these calls, while it
 /// serves, drains and stops.
 fn count_without(calls: &str, message: &str) -> Option<usize> {
-    if !common::have(&["strace"]) {
-        return None;
-    }
+    needs!("strace");
     let strace = format!("strace -D --follow-forks --output=/dev/null {calls}");
     let words: Vec<String> =
-        strace.split_whitespace().map(str::to_owned).chain(common::program()).collect();
+        strace.split_whitespace().map(str::to_owned).chain(program()).collect();
     let mut appinfo = Start::of(&words).args("--drain 1").spawn();
     assert_eq!(appinfo.get("/v1/appinfo").status, 200);
     let start = Instant::now();
@@ -56,7 +49,7 @@ fn without_a_second_process_it_serves_in_one() {
 #[test]
 fn a_crash_leaves_no_core_file() {
     let script = "ulimit -c unlimited; exec \"$0\" \"$@\"".to_owned();
-    let words = [vec!["sh".to_owned(), "-c".to_owned(), script], common::program()].concat();
+    let words = [vec!["sh".to_owned(), "-c".to_owned(), script], program()].concat();
     let appinfo = Start::of(&words).spawn();
     assert_eq!(appinfo.get("/healthz").status, 200);
     let limits = Process::new(appinfo.server()).and_then(|process| process.limits());
@@ -68,18 +61,18 @@ fn a_crash_leaves_no_core_file() {
 #[test]
 fn a_crash_starts_no_program_that_collects_core_dumps() {
     let pattern = "/proc/sys/kernel/core_pattern";
-    let Ok(usual) = fs::read(pattern) else { return common::skip("needs core_pattern") };
-    let folder = common::Folder::new();
+    let Ok(usual) = fs::read(pattern) else { return skip("needs core_pattern") };
+    let folder = Folder::new();
     let (script, list) = (folder.path().join("collect"), folder.path().join("collected"));
     let text = format!("#!/bin/sh\ncat >/dev/null\necho \"$1\" >>{}\n", list.display());
     fs::write(&script, text).expect("it can be written");
-    common::run(Command::new("chmod").arg("755").arg(&script));
+    run(Command::new("chmod").arg("755").arg(&script));
     if fs::write(pattern, format!("|{} %p", script.display())).is_err() {
-        return common::skip("needs root, to set core_pattern");
+        return skip("needs root, to set core_pattern");
     }
     let appinfo = Start::new().spawn();
     let server = appinfo.server();
-    common::signal(server, 6); // SIGABRT
+    signal(server, 6); // SIGABRT
     until("the server is restarted", || appinfo.server() != server);
     // Afterwards a program without this protection.
     let mut other = Command::new("sh").args(["-c", "kill -ABRT $$"]).spawn().expect("sh starts");

@@ -2,7 +2,7 @@
 
 use rustix::process::getpriority_process;
 
-use crate::common::{Start, skip};
+use crate::common::*;
 
 /// `SCHED_BATCH` in sched(7).
 const BATCH: u32 = 3;

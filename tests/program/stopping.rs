@@ -1,16 +1,9 @@
 //! How the program ends. (The tests of the image end it as PID 1 in a container.)
 
-use std::io::Write;
-use std::net::TcpStream;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::common::{
-    REQUEST, SIGINT, SIGTERM, Start, await_draining, connect, each, exchange, read_response, send,
-    until,
-};
+use crate::common::*;
 
 #[test]
 fn sigterm_ends_readiness_and_drains_for_five_seconds() {

@@ -2,21 +2,14 @@
 //! over it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::UNIX_EPOCH;
 
 use procfs::process::Process;
-use rustix::process::getuid;
 
-use crate::common::{
-    self, Appinfo, DEADLINE, DownwardApi, REQUEST, SIGINT, SIGKILL, SIGTERM, Start, await_draining,
-    children, connect, eventually, have, listening_address, send, signal, try_get, until,
-};
+use crate::common::*;
 use crate::outputs::terminal;
 
 const SIGABRT: i32 = 6;
@@ -81,7 +74,7 @@ fn a_crash_loses_hardly_a_request() {
         let client = scope.spawn(|| {
             let mut lost = 0;
             while !is_over.load(Relaxed) {
-                lost += usize::from(common::exchange(address, REQUEST).is_err());
+                lost += usize::from(exchange(address, REQUEST).is_err());
             }
             lost
         });
@@ -99,7 +92,7 @@ fn a_crash_loses_hardly_a_request() {
 fn a_stop_survives_a_crash() {
     let pauses = (0..12).map(|pause| Duration::from_micros(pause * 2_000));
     let cases = pauses.flat_map(|pause| [(pause, true), (pause, false)]);
-    common::each(12, cases, |(pause, crashes_first)| {
+    each(12, cases, |(pause, crashes_first)| {
         let mut appinfo = Start::new().args("--drain 2").spawn();
         let crash = (appinfo.server(), SIGKILL);
         let stop = (appinfo.pid(), SIGTERM);
@@ -152,12 +145,10 @@ fn a_signal_to_both_processes_is_one_stop() {
 /// The terminal signals its whole foreground process group: both processes.
 #[test]
 fn ctrl_c_in_a_terminal_stops_it_gracefully() {
-    if !have(&["setsid"]) {
-        return;
-    }
+    needs!("setsid");
     let (user, terminal) = terminal();
     let duplicate = || Stdio::from(terminal.try_clone().expect("a duplicate"));
-    let words = [vec!["setsid".to_owned(), "--ctty".to_owned()], common::program()].concat();
+    let words = [vec!["setsid".to_owned(), "--ctty".to_owned()], program()].concat();
     let start = Start::of(&words).args("--delay 1000").stdin(duplicate());
     let mut child = start.to(duplicate(), duplicate()).spawn().expect("it starts");
     let reader = File::from(user.try_clone().expect("a duplicate"));
@@ -167,7 +158,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     until("it has received the request", || try_get(address, "/healthz").is_ok());
     rustix::io::write(&user, b"\x03").expect("Ctrl+C is pressed");
     // The supervisor passes the signal on as well: to the server that would be a second one.
-    assert_eq!(common::read_response(&mut waiting, false).expect("a response").status, 200);
+    assert_eq!(read_response(&mut waiting, false).expect("a response").status, 200);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
     assert_eq!(status.code(), Some(0));
 }
@@ -175,7 +166,7 @@ fn ctrl_c_in_a_terminal_stops_it_gracefully() {
 /// In the first moments of a server.
 #[test]
 fn a_signal_at_the_very_start_is_a_stop() {
-    common::each(8, (0..40).map(|step| Duration::from_micros(step * 100)), |pause| {
+    each(8, (0..40).map(|step| Duration::from_micros(step * 100)), |pause| {
         let mut appinfo = Start::new().args("--drain 0").spawn();
         thread::sleep(pause);
         appinfo.signal(SIGTERM);
@@ -187,16 +178,12 @@ fn a_signal_at_the_very_start_is_a_stop() {
 /// parent of processes that have lost theirs.
 #[test]
 fn as_pid_1_it_stops_and_reaps_adopted_processes() {
-    if !have(&["unshare"]) {
-        return;
-    }
-    if !getuid().is_root() {
-        return common::skip("needs root, to make a process namespace");
-    }
+    needs!("unshare");
+    needs!(root, "to make a process namespace");
     let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"];
     // The inner shell ends before its child, which PID 1 adopts.
     let script = "((sleep 1; exit 3) &); exec \"$0\" \"$@\"".to_owned();
-    let words = [unshare.map(str::to_owned).to_vec(), vec![script], common::program()].concat();
+    let words = [unshare.map(str::to_owned).to_vec(), vec![script], program()].concat();
     let mut appinfo = Start::of(&words).args("--drain 1").spawn();
     let supervisor = children(appinfo.pid())[0];
     until("there are the orphan and the server", || children(supervisor).len() == 2);

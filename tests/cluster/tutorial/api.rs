@@ -2,7 +2,7 @@
 
 use std::slice;
 
-use serde_json::{Value, json};
+use crate::common::*;
 
 /// What the API says about itself, as far as kubectl requests it.
 pub fn discovery(path: &str) -> Option<Value> {

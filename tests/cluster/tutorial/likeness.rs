@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use regex_lite::Regex;
+use crate::common::*;
 
 /// What differs between clusters and between runs, and its placeholder.
 static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {

@@ -1,13 +1,12 @@
 //! Clients that send requests while a release comes or goes: none may be lost.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::net::ToSocketAddrs;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
 
-use crate::common;
+use crate::common::*;
 
 /// How many requests each client sends, at least.
 const ENOUGH: usize = 250;
@@ -51,7 +50,7 @@ impl Load {
 fn count_lost(address: SocketAddr, request: &str, is_over: &AtomicBool) -> usize {
     let (mut sent, mut lost) = (0, 0);
     while sent < ENOUGH || !is_over.load(Relaxed) {
-        let why = match common::exchange(address, request.as_bytes()) {
+        let why = match exchange(address, request.as_bytes()) {
             // The broken canary's error is a response, which the tutorial expects.
             Ok(it) if it.status == 200 || it.text().contains("something went wrong") => None,
             Ok(response) => Some(format!("{} {}", response.status, response.text())),

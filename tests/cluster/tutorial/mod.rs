@@ -29,13 +29,9 @@ mod player;
 pub mod readme;
 pub mod simulated;
 
-use std::collections::BTreeSet;
-use std::process::Command;
-
 use self::namespace::Access;
 use self::simulated::Cluster;
-use crate::common::{self, Folder, Start, engines::just, repository};
-use regex_lite::Regex;
+use crate::common::*;
 
 /// All matches of the pattern's group in `text`.
 pub fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
@@ -51,9 +47,8 @@ pub fn help() -> String {
 
 #[test]
 fn the_tutorial_runs_on_a_simulated_cluster() {
-    if common::have(&["bash", "curl", "kubectl"]) {
-        player::play(&Cluster::with_addresses(&["127.0.0.1"]).access());
-    }
+    needs!("bash", "curl", "kubectl");
+    player::play(&Cluster::with_addresses(&["127.0.0.1"]).access());
 }
 
 /// Everything else than above: without a clone, in a folder with only the files that the tutorial
@@ -62,15 +57,13 @@ fn the_tutorial_runs_on_a_simulated_cluster() {
 #[test]
 #[ignore = "builds a release"]
 fn the_tutorial_runs_with_a_releases_files_in_zsh() {
-    if !common::have(&["zsh", "curl", "kubectl", "just", "cargo-cyclonedx", "mawk", "localedef"]) {
-        return;
-    }
+    needs!("zsh", "curl", "kubectl", "just", "cargo-cyclonedx", "mawk", "localedef");
     let locales = Folder::new();
     let mut localedef = Command::new("localedef");
     localedef.args(["--no-archive", "--inputfile=de_DE", "--charmap=UTF-8"]);
     localedef.arg(locales.path().join("de_DE.UTF-8"));
     if !localedef.output().is_ok_and(|made| made.status.success()) {
-        return common::skip("needs the sources of de_DE.UTF-8 (Debian: apt install locales)");
+        return skip("needs the sources of de_DE.UTF-8 (Debian: apt install locales)");
     }
     just("dist localhost");
     let release = Folder::new();
@@ -80,7 +73,7 @@ fn the_tutorial_runs_with_a_releases_files_in_zsh() {
     }
     let mut access = Cluster::with_addresses(&["127.0.0.1"]).access();
     let awk = access.programs.as_ref().expect("there is a folder").path().join("awk");
-    common::run(Command::new("sh").args(["-c", "ln -s \"$(command -v mawk)\" \"$0\""]).arg(awk));
+    run(Command::new("sh").args(["-c", "ln -s \"$(command -v mawk)\" \"$0\""]).arg(awk));
     access.release = Some(release);
     access.zsh = true;
     access.variables = vec![
@@ -96,6 +89,6 @@ fn the_tutorial_runs_with_a_releases_files_in_zsh() {
 fn the_tutorial_runs_on_the_cluster_that_is_named() {
     match Access::from_environment() {
         Some(access) => player::play(&access),
-        None => common::not_asked_for("is for a cluster that APPINFO_KUBE_CONTEXT names"),
+        None => not_asked_for("is for a cluster that APPINFO_KUBE_CONTEXT names"),
     }
 }

@@ -1,10 +1,6 @@
 //! A cluster, and a namespace of the tutorial's own in it.
 
-use std::process::{Command, Stdio};
-
-use serde_json::{Value, json};
-
-use crate::common::{self, Folder};
+use crate::common::*;
 
 /// How to reach a cluster, and what the tutorial's commands find on the machine.
 #[derive(Default)]
@@ -32,7 +28,7 @@ impl Access {
         let context = variable("APPINFO_KUBE_CONTEXT")?;
         let mut view = Command::new("kubectl");
         view.args(["config", "view", "--raw", "--flatten", "--minify", "--output=json"]);
-        let kubeconfig = common::run(view.args(["--context", &context]));
+        let kubeconfig = run(view.args(["--context", &context]));
         Some(Access {
             kubeconfig: serde_json::from_str(&kubeconfig).expect("kubectl prints JSON"),
             node: variable("APPINFO_NODE_ADDRESS"),
@@ -61,13 +57,13 @@ impl Namespace<'_> {
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
-        common::run(&mut namespace.shell(&format!("kubectl create -f - <<<'{object}'")));
+        run(&mut namespace.shell(&format!("kubectl create -f - <<<'{object}'")));
         namespace
     }
 
     /// Runs kubectl with arguments separated by white space.
     pub fn kubectl(&self, arguments: &str) -> String {
-        common::run(self.command("kubectl").args(arguments.split(' ')))
+        run(self.command("kubectl").args(arguments.split(' ')))
     }
 
     /// A shell that runs these commands, without the user's start-up files.
@@ -87,7 +83,7 @@ impl Namespace<'_> {
         let programs = programs.iter().map(|folder| format!("{}:", folder.path().display()));
         let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new(program);
-        command.current_dir(release.as_ref().map_or(common::repository(), Folder::path));
+        command.current_dir(release.as_ref().map_or(repository(), Folder::path));
         command.env("PATH", path).stdin(Stdio::null());
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));

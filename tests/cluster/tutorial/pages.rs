@@ -1,12 +1,9 @@
 //! What the pages say, beside the story: that shells can read their commands, that all they name
 //! exists, and that the commands which need no cluster print what is shown.
 
-use std::collections::BTreeSet;
-use std::process::Command;
-
-use super::readme::{self, Step};
-use super::{help, likeness, matches};
-use crate::common::{self, Folder, Start, repository};
+use super::readme::Step;
+use super::{help, likeness, matches, readme};
+use crate::common::*;
 use crate::objects::{self, all, id, named, values_at};
 
 /// The only step whose commands begin like this.
@@ -17,9 +14,8 @@ fn step(start: &str) -> Step {
 
 /// Acts with bash, then with zsh.
 fn in_both_shells(act: impl Fn(&str)) {
-    if common::have(&["bash", "zsh"]) {
-        ["bash", "zsh"].into_iter().for_each(act);
-    }
+    needs!("bash", "zsh");
+    ["bash", "zsh"].into_iter().for_each(act);
 }
 
 /// What the shell prints for a step, with a copy of the manifests, and without a cluster.
@@ -29,7 +25,7 @@ fn output_without_cluster(shell: &str, step: &Step, folder: &Folder) -> String {
     let copy = format!("cp -R manifests '{folder}' && cd '{folder}' && {commands}");
     let mut shell = Command::new(shell);
     shell.args(["-ec", &copy]).current_dir(repository()).env("KUBECONFIG", "/dev/null");
-    common::run(&mut shell)
+    run(&mut shell)
 }
 
 #[test]
@@ -77,8 +73,8 @@ fn everything_that_the_pages_name_exists() {
 
 #[test]
 fn every_excerpt_stands_in_a_manifest() {
-    let manifest = common::text("manifests/appinfo.yaml");
-    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &common::text(readme::TUTORIAL));
+    let manifest = text("manifests/appinfo.yaml");
+    let excerpts = matches(r"(?s)\n```yaml\n(.*?)```", &text(readme::TUTORIAL));
     assert!(!excerpts.is_empty());
     for excerpt in excerpts {
         assert!(manifest.contains(&excerpt), "manifests/appinfo.yaml does not say\n{excerpt}");
@@ -93,7 +89,7 @@ fn every_link_leads_somewhere() {
     };
     for name in readme::PAGES {
         let page = repository().join(name);
-        let text = readme::prose(&common::text(name));
+        let text = readme::prose(&text(name));
         for target in matches(r#"(?:\]\(|src="|srcset=")([^)"]+)[)"]"#, &text) {
             // On GitHub a page is at OWNER/REPOSITORY/blob/BRANCH/PATH.
             if let Some(up) = target.strip_suffix("releases/latest") {
@@ -128,13 +124,12 @@ fn the_manifests_can_be_pointed_to_a_registry() {
 
 #[test]
 fn another_prometheus_gets_all_of_the_rules() {
-    if common::have(&["kubectl", "promtool"]) {
-        in_both_shells(|shell| {
-            let step = step("kubectl patch --local");
-            let printed = output_without_cluster(shell, &step, &Folder::new());
-            assert!(printed.contains("SUCCESS: 11 rules found"), "{printed}");
-        });
-    }
+    needs!("kubectl", "promtool");
+    in_both_shells(|shell| {
+        let step = step("kubectl patch --local");
+        let printed = output_without_cluster(shell, &step, &Folder::new());
+        assert!(printed.contains("SUCCESS: 11 rules found"), "{printed}");
+    });
 }
 
 #[test]
@@ -147,10 +142,8 @@ fn the_table_of_settings_is_what_the_help_says() {
 
 #[test]
 fn the_table_of_recipes_is_the_justfile() {
-    if !common::have(&["just"]) {
-        return;
-    }
-    let summary = common::run(Command::new("just").arg("--summary").current_dir(repository()));
+    needs!("just");
+    let summary = run(Command::new("just").arg("--summary").current_dir(repository()));
     let recipes: BTreeSet<_> = summary.split_whitespace().map(str::to_owned).collect();
     let cells = Vec::from_iter(matches(r"(?m)^(\| `just [^|]*)", &readme::text())).join("\n");
     assert_eq!(matches(r"`just (\w+)", &cells), recipes);
@@ -162,7 +155,7 @@ fn the_table_of_recipes_is_the_justfile() {
 #[test]
 fn a_try_by_hand_prints_what_the_program_prints() {
     let (start, ask) = (step("printf"), step("curl localhost:8080/v1"));
-    let program = common::program().join(" ");
+    let program = program().join(" ");
     in_both_shells(|shell| {
         // Port 8080 may be in use on this machine. Another one is shown as the page shows it.
         let folder = Folder::new();
@@ -176,7 +169,7 @@ fn a_try_by_hand_prints_what_the_program_prints() {
         likeness::compare(shown, &printed.replace(folder, "/tmp")).unwrap();
 
         let command = ask.commands.replace("8080", &port);
-        let printed = common::run(Command::new(shell).args(["-c", &command]));
+        let printed = run(Command::new(shell).args(["-c", &command]));
         assert_eq!(Some(&printed), ask.output.as_ref());
     });
 }

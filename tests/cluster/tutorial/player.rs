@@ -3,18 +3,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use regex_lite::Regex;
-
-use super::likeness;
-use super::load::{self, Load};
+use super::load::Load;
 use super::namespace::{Access, Namespace};
-use super::readme::{self, Step, TUTORIAL};
-use crate::common::{self, Lines};
+use super::readme::{Step, TUTORIAL};
+use super::{likeness, load, readme};
+use crate::common::*;
 
 /// How long a `soon` step may take, alerts that wait for a minute included.
 const SOON: Duration = Duration::from_secs(240);
@@ -152,7 +147,7 @@ impl<'a> Player<'a> {
     /// The current value of the tutorial's `URL`.
     fn url(&self) -> String {
         let (commands, note) = ("printf %s \"$URL\"\n".to_owned(), "aside".to_owned());
-        common::run(&mut self.shell(&Step { commands, note, ..Step::default() }))
+        run(&mut self.shell(&Step { commands, note, ..Step::default() }))
     }
 }
 

@@ -1,9 +1,7 @@
 //! The pages as scripts: their command blocks, the output that they show, and the notes that a
 //! reader does not see.
 
-use regex_lite::Regex;
-
-use crate::common;
+use crate::common::{self, *};
 
 /// The front page, the tutorial, and what follows from it.
 pub const PAGES: [&str; 4] =

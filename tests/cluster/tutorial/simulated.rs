@@ -3,20 +3,13 @@
 //! as by the kubelet, and the Service distributes connections at random, as kube-proxy does, and
 //! learns a moment late that a pod ends.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{SocketAddr, TcpListener};
-use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
-use std::time::Duration;
 
-use serde_json::{Value, json};
 use tiny_http::{Header, Request, Response, Server};
 
 use super::api::{discovery, failure, merge, selects, table};
 use super::namespace::Access;
-use crate::common::{self, Folder, SIGTERM, pod::Pod, service::Service};
+use crate::common::*;
 use crate::pod::{self, text};
 
 /// How long a pod still gets connections after SIGTERM: the reason for the program's drain.
@@ -90,7 +83,7 @@ impl Cluster {
         let programs = Folder::new();
         let kubectl = programs.path().join("kubectl");
         std::fs::write(&kubectl, script).expect("the folder can be written");
-        common::run(Command::new("chmod").arg("+x").arg(kubectl));
+        run(Command::new("chmod").arg("+x").arg(kubectl));
         let kubeconfig = self.kubeconfig("simulated");
         Access { kubeconfig, programs: Some(programs), ..Access::default() }
     }
@@ -110,7 +103,7 @@ impl Cluster {
             (200, self.forward_port(rest))
         } else if let Some((_, path)) = path.split_once("/services/appinfo:http/proxy") {
             let service = self.state().service.as_ref().expect("there is one").address;
-            let response = common::get(service, path);
+            let response = get(service, path);
             (response.status, response.text().to_owned())
         } else if query.contains("sendInitialEvents=") {
             (422, failure(422, "Invalid").to_string())
