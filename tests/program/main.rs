@@ -8,13 +8,11 @@ mod command_line;
 mod faults;
 mod health_check;
 mod http;
+#[cfg(target_os = "linux")]
+mod kernel;
 mod labels;
 #[cfg(target_os = "linux")]
 mod outputs;
-#[cfg(target_os = "linux")]
-mod sandbox;
-#[cfg(target_os = "linux")]
-mod scheduling;
 mod stopping;
 #[cfg(target_os = "linux")]
 mod supervisor;

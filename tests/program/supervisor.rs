@@ -1,13 +1,8 @@
 //! The supervisor and its server process: what a crash costs, and that a stop is never forgotten
 //! over it.
 
-use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
+use std::os::fd::OwnedFd;
 use std::time::UNIX_EPOCH;
-
-use procfs::process::Process;
 
 use crate::common::*;
 use crate::outputs::terminal;
@@ -21,11 +16,6 @@ fn crash(appinfo: &Appinfo, number: i32) {
     until("there is another server", || {
         appinfo.server() != before && try_get(appinfo.address, "/healthz").is_ok()
     });
-}
-
-/// Whether a process lives, and is no zombie.
-fn is_running(pid: i32) -> bool {
-    Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state != 'Z')
 }
 
 /// Waits for the end of a program that has received a signal at that time: it must have drained for
@@ -68,23 +58,15 @@ fn a_server_that_crashes_is_restarted_as_it_was() {
 #[test]
 fn a_crash_loses_hardly_a_request() {
     let appinfo = Start::new().spawn();
-    let (address, crashes) = (appinfo.address, 10);
-    let is_over = AtomicBool::new(false);
-    let lost = thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut lost = 0;
-            while !is_over.load(Relaxed) {
-                lost += usize::from(exchange(address, REQUEST).is_err());
-            }
-            lost
-        });
-        for _ in 0..crashes {
-            crash(&appinfo, SIGKILL);
+    let crashes = 10;
+    thread::scope(|scope| {
+        let crashing = scope.spawn(|| (0..crashes).for_each(|_| crash(&appinfo, SIGKILL)));
+        let mut lost = 0;
+        while !crashing.is_finished() {
+            lost += usize::from(exchange(appinfo.address, REQUEST).is_err());
         }
-        is_over.store(true, Relaxed);
-        client.join().expect("the client does not panic")
+        assert!(lost <= crashes, "{lost} lost over {crashes} crashes");
     });
-    assert!(lost <= crashes, "{lost} lost over {crashes} crashes");
 }
 
 /// SIGTERM shortly before or after the server is killed.
@@ -119,16 +101,6 @@ fn a_server_that_crashes_while_draining_drains_on() {
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
-#[test]
-fn a_server_dies_with_its_supervisor() {
-    let appinfo = Start::new().spawn();
-    let server = appinfo.server();
-    until("it serves", || try_get(appinfo.address, "/healthz").is_ok());
-    signal(appinfo.pid(), SIGKILL);
-    until("the server is gone", || !is_running(server));
-    until("the socket is gone", || connect(appinfo.address).is_err());
-}
-
 /// `pkill appinfo` signals both processes: that is one stop, not two.
 #[test]
 fn a_signal_to_both_processes_is_one_stop() {
@@ -146,17 +118,16 @@ fn a_signal_to_both_processes_is_one_stop() {
 #[test]
 fn ctrl_c_in_a_terminal_stops_it_gracefully() {
     needs!("setsid");
-    let (user, terminal) = terminal();
+    let (mut user, terminal) = terminal();
     let duplicate = || Stdio::from(terminal.try_clone().expect("a duplicate"));
-    let words = [vec!["setsid".to_owned(), "--ctty".to_owned()], program()].concat();
-    let start = Start::of(&words).args("--delay 1000").stdin(duplicate());
-    let mut child = start.to(duplicate(), duplicate()).spawn().expect("it starts");
-    let reader = File::from(user.try_clone().expect("a duplicate"));
-    let mut lines = BufReader::new(reader).lines();
+    let start = Start::of(&["setsid", "--ctty", &program()[0]]).args("--delay 1000");
+    let mut child = start.stdin(duplicate()).to(duplicate(), duplicate());
+    let mut child = child.spawn().expect("it starts");
+    let mut lines = BufReader::new(&user).lines();
     let address = lines.find_map(|line| listening_address(&line.ok()?)).expect("a start line");
     let mut waiting = send(address, REQUEST);
     until("it has received the request", || try_get(address, "/healthz").is_ok());
-    rustix::io::write(&user, b"\x03").expect("Ctrl+C is pressed");
+    user.write_all(b"\x03").expect("Ctrl+C is pressed");
     // The supervisor passes the signal on as well: to the server that would be a second one.
     assert_eq!(read_response(&mut waiting, false).expect("a response").status, 200);
     let status = eventually("it ends", || child.try_wait().expect("it can be waited for"));
@@ -180,11 +151,10 @@ fn a_signal_at_the_very_start_is_a_stop() {
 fn as_pid_1_it_stops_and_reaps_adopted_processes() {
     needs!("unshare");
     needs!(root, "to make a process namespace");
-    let unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c"];
     // The inner shell ends before its child, which PID 1 adopts.
-    let script = "((sleep 1; exit 3) &); exec \"$0\" \"$@\"".to_owned();
-    let words = [unshare.map(str::to_owned).to_vec(), vec![script], program()].concat();
-    let mut appinfo = Start::of(&words).args("--drain 1").spawn();
+    let script = "((sleep 1; exit 3) &); exec \"$0\" \"$@\"";
+    let unshare = Start::of(&["unshare"]).args("--pid --fork --kill-child --mount-proc sh -c");
+    let mut appinfo = unshare.arg(script).arg(&program()[0]).args("--drain 1").spawn();
     let supervisor = children(appinfo.pid())[0];
     until("there are the orphan and the server", || children(supervisor).len() == 2);
     until("the orphan is reaped", || children(supervisor).len() == 1);
@@ -202,7 +172,7 @@ fn the_socket_of_another_parent_is_left_alone() {
     let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = other.local_addr().expect("it has an address");
     for variable in ["1 0 -", "nonsense"] {
-        let socket: OwnedFd = other.as_fd().try_clone_to_owned().expect("a duplicate");
+        let socket = OwnedFd::from(other.try_clone().expect("a duplicate"));
         let start = Start::new().stdin(socket.into()).env("APPINFO_SUPERVISOR", variable);
         let appinfo = start.spawn();
         assert_ne!(appinfo.address, address);
@@ -212,16 +182,16 @@ fn the_socket_of_another_parent_is_left_alone() {
     }
 }
 
-/// Whether or not a server has just been started.
+/// SIGKILL ends the supervisor alone, and the kernel then its server.
 #[test]
-fn a_second_signal_ends_both_processes_at_once() {
-    for (first, second) in [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)] {
+fn a_second_signal_or_sigkill_ends_both_processes_at_once() {
+    for (second, status) in [(SIGTERM, Some(143)), (SIGINT, Some(130)), (SIGKILL, None)] {
         let mut appinfo = Start::new().args("--drain 3600").spawn();
-        let server = appinfo.server();
-        appinfo.signal(first);
+        let server = appinfo.process();
+        appinfo.signal(SIGTERM);
         await_draining(appinfo.address);
         appinfo.signal(second);
-        assert_eq!(appinfo.wait().code(), Some(128 + second), "{first} then {second}");
-        until("the server is gone", || !is_running(server));
+        assert_eq!(appinfo.wait().code(), status, "after signal {second}");
+        until("the server is gone", || !server.is_alive());
     }
 }
