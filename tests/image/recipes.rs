@@ -1,5 +1,5 @@
-//! The justfile, with a stand-in for the programs that it calls, which logs their arguments. `images`,
-//! `push` and `reproducible` test it with real engines, `clusters.rs` with a real kubectl.
+//! The justfile, with a stand-in for the programs that it calls, which logs their arguments. `images` and
+//! `push` test it with real engines, `clusters.rs` with a real kubectl.
 
 use std::env;
 use std::ffi::OsString;
