@@ -146,6 +146,7 @@ fn sbom_lists_the_crates(sbom: &Path) {
     let text = text(sbom);
     assert!(!text.contains("file://"), "it names a folder of this machine: {text}");
     let sbom: Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(sbom["specVersion"], "1.5");
     let purl = format!("pkg:cargo/appinfo@{VERSION}");
     assert_eq!(sbom["metadata"]["component"]["purl"], purl);
     let mut listed = BTreeSet::new();

@@ -2,17 +2,16 @@
 //! `push` test it with real engines, `clusters.rs` with a real kubectl.
 
 use std::env;
-use std::ffi::OsString;
 
 use crate::common::*;
 use crate::variants::{IMAGES, VARIANTS};
 
 /// A PATH with these programs first, where there is no cargo.
-pub fn path_without_cargo(programs: &Path) -> OsString {
-    let path = env::var_os("PATH").expect("there is a PATH");
-    let rest = env::split_paths(&path).filter(|folder| !folder.join("cargo").exists());
-    let folders = std::iter::once(programs.to_owned()).chain(rest);
-    env::join_paths(folders).expect("they come from a PATH")
+pub fn path_without_cargo(programs: &Path) -> String {
+    let path = env::var("PATH").expect("there is a PATH");
+    let has_no_cargo = |folder: &&str| !Path::new(folder).join("cargo").exists();
+    let rest: Vec<_> = path.split(':').filter(has_no_cargo).collect();
+    format!("{}:{}", programs.display(), rest.join(":"))
 }
 
 /// Copies what the recipes need to where they may write, and makes the stand-ins. What these log is not
@@ -27,10 +26,7 @@ for name in cargo docker podman kubectl kind minikube k3d git; do
 done"#;
 
 /// A folder with a copy of the justfile, and with programs that come first on the PATH.
-pub struct Workshop {
-    folder: Folder,
-    path: OsString,
-}
+pub struct Workshop(Folder);
 
 impl Workshop {
     /// None where there is no just.
@@ -38,23 +34,21 @@ impl Workshop {
         needs!("just", "bash");
         let folder = Folder::new();
         run(command("sh -ec").args([PREPARE.as_ref(), repository()]).current_dir(folder.path()));
-        let path = env::var("PATH").unwrap_or_default();
-        let path = format!("{}/programs:{path}", folder.path().display()).into();
-        Some(Workshop { folder, path })
+        Some(Workshop(folder))
     }
 
     /// A file or folder of the copy.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join("copy").join(name)
+        self.0.path().join("copy").join(name)
     }
 
     /// Runs this line, on a machine where both engines respond unless the line says otherwise.
     fn run(&self, line: &str) -> Ran {
-        let log = self.folder.path().join("log");
+        let [log, programs] = ["log", "programs"].map(|name| self.0.path().join(name));
         let _ = fs::remove_file(&log);
         let mut bash = command("bash -c");
-        bash.arg(line).current_dir(self.path("")).env("PATH", &self.path).env("LOG", &log);
-        bash.env("ENGINES", "docker podman").env("CONTEXT", "kind-canary");
+        bash.arg(format!("PATH='{}':$PATH; {line}", programs.display())).current_dir(self.path(""));
+        bash.env("LOG", &log).env("ENGINES", "docker podman").env("CONTEXT", "kind-canary");
         let output = bash.env_remove("ENGINE").env_remove("APPINFO_REPOSITORY").output();
         let output = output.expect("bash runs");
         let text = |bytes| String::from_utf8(bytes).expect("it is UTF-8");
@@ -206,12 +200,12 @@ fn impossible_requests_are_refused_before_a_build() {
 
 #[test]
 fn without_cargo_the_engine_compiles() {
-    let Some(mut workshop) = Workshop::new() else { return };
-    let programs = workshop.folder.path().join("programs");
+    let Some(workshop) = Workshop::new() else { return };
+    let programs = workshop.0.path().join("programs");
     fs::remove_file(programs.join("cargo")).expect("it is there");
-    workshop.path = path_without_cargo(&programs);
+    let path = path_without_cargo(&programs);
     for engine in ["docker", "podman"] {
-        let ran = workshop.just(&format!("ENGINES={engine} just ARCH=amd64 images"));
+        let ran = workshop.just(&format!("PATH='{path}' ENGINES={engine} just ARCH=amd64 images"));
         for run in ran.calls_of(&format!("{engine} run --rm --interactive ")) {
             has_words(run, "appinfo-rust-1.95.0:/usr/local docker.io/library/rust:1.95.0-slim");
         }
