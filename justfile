@@ -115,8 +115,10 @@ build:
 image variant=VARIANT:
     #!/usr/bin/env -S bash -euo pipefail
     variant=${variant#VARIANT=}
-    [[ " $variants " =~ \ ([0-9]+):"$variant"\  ]] ||
-        { echo "just image: there is no variant \"$variant\": it can be one of ${variants//[0-9]:/}." >&2; exit 1; }
+    [[ " $variants " =~ \ ([0-9]+):"$variant"\  ]] || {
+        echo "just image: there is no variant \"$variant\": it can be one of ${variants//[0-9]:/}." >&2
+        exit 1
+    }
     image=$REPOSITORY:${BASH_REMATCH[1]}
     engine=$({{ just }} engine)
     {{ just }} build
@@ -193,7 +195,7 @@ e2e context:
 # Build the files of a release, in target/dist, with cargo-cyclonedx: `just dist`, `just dist registry.example.com/owner`
 [group("release"), no-exit-message]
 dist registry=parent_directory(REPOSITORY):
-    @.ci/dist "$registry" "$version" "$page"
+    @.ci/dist {{ quote(just_executable()) }} "$registry" "$version" "$page"
 
 # Push a release's images, with podman, skopeo and jq, as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
 [group("release"), no-exit-message]
