@@ -20,6 +20,15 @@ variants := "1:baseline 2:broken 3:namespace"
 images := prepend(REPOSITORY + ":", replace_regex(variants, ":[a-z]+", ""))
 version := shell("sed -n 's/^version = \"\\(.*\\)\"/\\1/p' Cargo.toml")
 description := shell("sed -n 's/^description = \"\\(.*\\)\"/\\1/p' Cargo.toml")
+# The address of the repository's page, without a password, if the git remote has one.
+page := shell('''
+    git remote get-url origin 2>/dev/null | sed -nE -e 's#/$##' -e 's#\.git$##' \
+        -e 's#^(https?://)([^/]*@)?#\1#p' \
+        -e 's#^ssh://([^/]*@)?([^/:]+)(:[0-9]+)?/#https://\2/#p' \
+        -e 's#^[^/:]+@([^/:]+):/?#https://\1/#p'
+''')
+# Registries that need no TLS: those on this machine, as docker has it.
+insecure := '^(localhost([:/]|$)|127\.|\[::1\])'
 
 # Calls another recipe with the same variables; the engine is in the environment.
 just := quote(just_executable()) + " REPOSITORY=" + quote(REPOSITORY) + " ARCH=" + quote(ARCH)
@@ -106,22 +115,15 @@ build:
 image variant=VARIANT:
     #!/usr/bin/env -S bash -euo pipefail
     variant=${variant#VARIANT=}
-    if ! [[ " $variants " =~ \ ([0-9]+):"$variant"\  ]]; then
+    [[ " $variants " =~ \ ([0-9]+):"$variant"\  ]] || {
         echo "just image: there is no variant \"$variant\": it can be one of ${variants//[0-9]:/}." >&2
         exit 1
-    fi
+    }
     image=$REPOSITORY:${BASH_REMATCH[1]}
     engine=$({{ just }} engine)
     {{ just }} build
     {{ just }} containerfile "$variant" "$engine" build --quiet --tag "$image" \
         --platform "linux/$ARCH" --build-arg "TARGETARCH=$ARCH" >/dev/null
-    # Check the result: docker's legacy builder may ignore the platform without an error.
-    built=$("$engine" image inspect --format '{{{{ .Architecture }}' "$image")
-    if [ "$built" != "$ARCH" ]; then
-        echo "just image: $engine built $image for $built instead of $ARCH: for another architecture" \
-            "than its own docker needs buildx, podman does not." >&2
-        exit 1
-    fi
     echo "$image is $variant for linux/$ARCH, in $engine"
 
 # Build the images of all variants, with the tags 1, 2 and so on
@@ -133,24 +135,20 @@ images:
 [group("image"), no-exit-message]
 push registry:
     #!/usr/bin/env -S bash -euo pipefail
-    repository=${registry%/}/appinfo
     # podman first, since docker can do so only with buildx.
     engine=$({{ just }} engine podman docker)
-    if [ "$engine" = docker ] && ! docker buildx version >/dev/null 2>&1; then
+    [ "$engine" = podman ] || docker buildx version >/dev/null 2>&1 || {
         echo "just push: images for two architectures need podman, or docker with buildx, which is not here." >&2
         exit 1
-    fi
-    tls=$({{ just }} tls "$registry")
+    }
     for arch in amd64 arm64; do {{ just }} ARCH=$arch build; done
-    annotations=()
-    while read -r line; do annotations+=(--annotation "index:$line"); done < <({{ just }} metadata)
     for variant in $variants; do
-        image=$repository:${variant%:*}
+        image=${registry%/}/appinfo:${variant%:*}
         if [ "$engine" = podman ]; then
-            {{ just }} index "$variant" "docker://$image" "$tls"
+            {{ just }} index "${variant#*:}" "docker://$image" {{ if registry =~ insecure { "false" } else { "true" } }}
         else
-            {{ just }} containerfile "${variant#*:}" docker buildx build --push \
-                --platform linux/amd64,linux/arm64 --tag "$image" "${annotations[@]}"
+            {{ just }} metadata --annotation=index: | xargs -0 {{ just }} containerfile "${variant#*:}" \
+                docker buildx build --push --platform linux/amd64,linux/arm64 --tag "$image"
         fi
         echo "$image is ${variant#*:} for linux/amd64 and linux/arm64"
     done
@@ -162,10 +160,7 @@ push registry:
 load context="":
     #!/usr/bin/env -S bash -euo pipefail
     context=${context:-$(kubectl config current-context || true)}
-    refuse() {
-        echo "just load: the cluster of kubectl's context \"$context\" $*" >&2
-        exit 1
-    }
+    refuse() { echo "just load: the cluster of kubectl's context \"$context\" $*" >&2; exit 1; }
     # An archive, because the loaders find docker's images by name, but not podman's.
     archive=target/images.tar
     read -r kind name <<<"$({{ just }} cluster "$context")"
@@ -200,68 +195,24 @@ e2e context:
 # Build the files of a release, in target/dist, with cargo-cyclonedx: `just dist`, `just dist registry.example.com/owner`
 [group("release"), no-exit-message]
 dist registry=parent_directory(REPOSITORY):
-    #!/usr/bin/env -S bash -euo pipefail
-    umask 022
-    # The commit's time instead of now. https://reproducible-builds.org/docs/source-date-epoch/
-    time=$(git log -1 --format=%ct)
-    tar=$(command -v gtar || command -v tar) # GNU tar, also on a Mac
-    dist=target/dist
-    rm -rf "$dist"
-    mkdir -p "$dist"/manifests/{canary,monitoring}
-    pack() {
-        LC_ALL=C "$tar" --create --directory "$dist" --format ustar --sort name --mtime "@$time" \
-            --mode u=rwX,go=rX --owner 0 --group 0 --numeric-owner "$1" | gzip -9 -n >"$dist/$1.tar.gz"
-        rm -r "${dist:?}/$1"
-    }
-    for arch in amd64:x86_64 arm64:aarch64; do
-        {{ just }} ARCH=${arch%:*} build
-        name=appinfo-$version-${arch#*:}-unknown-linux-musl
-        mkdir "$dist/$name"
-        cp target/image/${arch%:*}/appinfo LICENSE README.md "$dist/$name"
-        pack "$name"
-    done
-    # The manifests as the tutorial uses them, and each of its folders as one file.
-    page=$({{ just }} page)
-    link=${page:+$({{ just }} dashboard-link "$page")}
-    for file in manifests/*.yaml manifests/*/*.yaml; do
-        sed "s|image: .*/appinfo:|image: ${registry%/}/appinfo:|; s|\"links\": \[\]|\"links\": [$link]|" \
-            "$file" >"$dist/$file"
-    done
-    join() { awk 'FNR == 1 {print "---"} 1' "$@"; }
-    join "$dist"/manifests/*.yaml >"$dist/appinfo.yaml"
-    join "$dist"/manifests/monitoring/*.yaml >"$dist/monitoring.yaml"
-    cp "$dist/manifests/canary/broken.yaml" "$dist/canary-broken.yaml"
-    cp "$dist/manifests/canary/fixed.yaml" "$dist/canary-fixed.yaml"
-    # The dashboard without the ConfigMap around it, as Grafana imports it.
-    sed -n '/^  appinfo.json: |$/,$ s/^    //p' "$dist/manifests/monitoring/grafana-dashboard.yaml" \
-        >"$dist/grafana-dashboard.json"
-    pack manifests
-    # The crates in the binary, the same for both targets. cargo-cyclonedx writes the file beside
-    # Cargo.toml, and puts that path and the time into it.
-    SOURCE_DATE_EPOCH=$time cargo cyclonedx --quiet --format json --spec-version 1.5 \
-        --target x86_64-unknown-linux-musl --override-filename appinfo.cdx
-    sed 's|path+file://[^"#]*#||; s|?download_url=file://\.||' appinfo.cdx.json >"$dist/appinfo.cdx.json"
-    rm appinfo.cdx.json
-    cd "$dist"
-    files=(*)
-    sha256sum "${files[@]}" >SHA256SUMS
-    ls -l
+    @.ci/dist {{ quote(just_executable()) }} "$registry" "$version" "$page"
 
 # Push a release's images, with podman, skopeo and jq, as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
 [group("release"), no-exit-message]
 release registry:
     #!/usr/bin/env -S bash -euo pipefail
     repository=${registry%/}/appinfo
-    tls=$({{ just }} tls "$registry")
-    annotations=$({{ just }} metadata |
+    tls={{ if registry =~ insecure { "false" } else { "true" } }}
+    annotations=$({{ just }} metadata | tr '\0' '\n' |
         jq --raw-input --null-input '[inputs | capture("(?<key>[^=]*)=(?<value>.*)")] | from_entries')
     rm -rf target/indexes target/digests
     mkdir -p target/indexes target/digests # the digests are for the attestations
+    for arch in amd64 arm64; do {{ just }} ARCH=$arch build; done
     # All checks come before the first push.
     for variant in $variants; do
         name=${variant#*:}
         index=target/indexes/$name
-        {{ just }} index "$variant" "dir:$index.plain"
+        {{ just }} index "$name" "dir:$index.plain"
         # The registry gets this copy as it is, so that its digest is known before the push.
         skopeo copy --quiet --all --dest-compress "dir:$index.plain" "dir:$index"
         # Here, since GitHub's podman is of version 4, which cannot annotate an index.
@@ -347,55 +298,37 @@ containerfile variant +command:
         # With layers, podman 4 takes a step from its cache although its build argument has changed.
         podman) set -- "$@" --layers=false --timestamp 0 ;;
     esac
-    while read -r line; do set -- "$@" --label "$line"; done < <({{ just }} metadata)
-    "${@:2}" --build-arg "VARIANT=$variant" --file Containerfile target/image
+    {{ just }} metadata --label= | xargs -0 "${@:2}" target/image --file Containerfile --build-arg "VARIANT=$variant"
 
-# Makes the index of a variant's images with podman, and pushes it to a destination.
+# Builds a variant's images for both architectures with podman, and pushes their index to a destination.
 [private, no-exit-message]
 index variant destination tls="true":
     #!/usr/bin/env -S bash -euo pipefail
-    tag=${variant%:*}
     index=localhost/appinfo-index
-    for arch in amd64 arm64; do
-        {{ just }} ENGINE=podman REPOSITORY=$index-$arch ARCH=$arch image "${variant#*:}" >/dev/null
-    done
-    set -- # for the annotations, which podman can add from its version 5 on
-    if podman manifest create --help | grep -e --annotation >/dev/null; then
-        while read -r line; do set -- "$@" --annotation "$line"; done < <({{ just }} metadata)
-    fi
     podman manifest rm "$index" >/dev/null 2>&1 || true # of a push that was interrupted
-    podman manifest create "$@" "$index" "containers-storage:$index-"{amd64,arm64}":$tag" >/dev/null
+    if podman manifest create --help | grep -e --annotation >/dev/null; then # from podman 5 on
+        {{ just }} metadata --annotation= | xargs -0 podman manifest create "$index" >/dev/null
+    fi
+    for arch in amd64 arm64; do
+        {{ just }} containerfile "$variant" podman build --quiet --manifest "$index" --tag "$index-$arch" \
+            --platform "linux/$arch" >/dev/null
+    done
     podman manifest push --quiet --all --format oci --tls-verify="$tls" "$index" "$destination"
     podman manifest rm "$index" >/dev/null
-    podman image rm "$index-"{amd64,arm64}":$tag" >/dev/null
+    podman image rm "$index-"{amd64,arm64} >/dev/null
 
-# Prints whether a registry must use TLS: all but those on this machine, as docker has it.
-[private]
-tls registry:
-    @case $registry in localhost | localhost[:/]* | 127.* | "[::1]"*) echo false ;; *) echo true ;; esac
-
-# Prints the metadata of images and indexes, a line each.
+# Prints the metadata of images and indexes, each behind this prefix, as `xargs -0` reads it.
 # https://github.com/opencontainers/image-spec/blob/main/annotations.md
 [private]
-metadata:
-    #!/usr/bin/env -S bash -euo pipefail
-    commit=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)
-    page=$({{ just }} page)
-    printf 'org.opencontainers.image.%s\n' title=appinfo "description=$description" "version=$version" \
-        licenses=MIT "revision=$commit" \
+metadata prefix="":
+    @printf -- "${prefix}org.opencontainers.image.%s\0" title=appinfo licenses=MIT \
+        "description=$description" "version=$version" \
+        "revision=$(git describe --always --dirty --abbrev=40 --exclude '*' 2>/dev/null || echo unknown)" \
         ${page:+"source=$page" "url=$page" "documentation=$page#readme"}
-
-# Prints the address of the repository's page, without a password, if the git remote has one.
-[private]
-page:
-    @git remote get-url origin 2>/dev/null | sed -nE -e 's#/$##' -e 's#\.git$##' \
-        -e 's#^(https?://)([^/]*@)?#\1#p' \
-        -e 's#^ssh://([^/]*@)?([^/:]+)(:[0-9]+)?/#https://\2/#p' \
-        -e 's#^[^/:]+@([^/:]+):/?#https://\1/#p'
 
 # Prints the dashboard's link to the tutorial, with every field that Grafana's types require.
 [private]
-dashboard-link page:
+dashboard-link url=page:
     @echo '{"title": "Tutorial: ask the metrics", "type": "link", "icon": "doc", "tooltip": "",' \
-        "\"url\": \"$page/blob/v$version/manifests/README.md#ask-the-metrics\", \"tags\": []," \
+        "\"url\": \"$url/blob/v$version/manifests/README.md#ask-the-metrics\", \"tags\": []," \
         '"asDropdown": false, "targetBlank": true, "includeVars": false, "keepTime": false}'

@@ -125,7 +125,10 @@ impl Drop for Images {
         let _turn = alone();
         let list = format!("images --format {{{{.Repository}}}}:{{{{.Tag}}}} {}", self.repository);
         let Ok(list) = self.engine.command(&list).output() else { return };
-        for name in String::from_utf8_lossy(&list.stdout).lines() {
+        let list = String::from_utf8_lossy(&list.stdout);
+        // podman also lists an image's other names, which another test, or the user, needs.
+        let ours = format!("{}:", self.repository);
+        for name in list.lines().filter(|name| name.starts_with(&ours)) {
             let _ = self.engine.command("rmi").arg(name).output();
         }
     }

@@ -12,9 +12,8 @@ fn registry(folder: &Folder) -> Server {
     let config = folder.path().join("config.yml");
     let lines = "version: 0.1\nhttp: {addr: '127.0.0.1:0'}\nstorage: {inmemory: {}}\n";
     fs::write(&config, lines).expect("a file can be written");
-    let mut registry = Command::new("docker-registry");
-    registry.arg("serve").arg(config).env("OTEL_TRACES_EXPORTER", "none");
-    Server::start(&mut registry, LISTENING)
+    let mut registry = command("docker-registry serve");
+    Server::start(registry.arg(config).env("OTEL_TRACES_EXPORTER", "none"), LISTENING)
 }
 
 /// The tags of our images in a registry, sorted.
@@ -40,24 +39,25 @@ fn index(registry: SocketAddr, tag: &str) -> (Value, String) {
     (index, digest)
 }
 
-/// Pulls all tags' images for an architecture. They must hold its program, and differ only in variants.
-fn pulled_images_have_the_program(podman: Engine, registry: SocketAddr, arch: &str) {
+/// Pulls all tags' images. They must hold the program of their architecture, and differ only in variants.
+fn pulled_images_have_the_program(podman: Engine, registry: SocketAddr) {
     let _turn = alone();
     let folder = Folder::new();
-    let program = fs::read(repository().join("target/image").join(arch).join("appinfo"));
-    let program = program.expect("it has been built");
-    let images = [1, 2, 3].map(|tag| {
-        let name = format!("{registry}/classroom/appinfo:{tag}");
-        podman.run(&format!("pull --quiet --tls-verify=false --arch {arch} {name}"));
-        let mut image = podman.inspect(&name);
-        assert_eq!(image["Architecture"], arch);
-        let container = Container { engine: podman, id: podman.run(&format!("create {name}")) };
-        let copy = folder.path().join("appinfo");
-        podman.run(&format!("cp {}:/appinfo {}", container.id, copy.display()));
-        assert!(fs::read(copy).expect("it is copied") == program, "{name} for {arch}");
-        (without(VARIANTS[tag - 1], &image["Config"]), image["RootFS"].take())
-    });
-    images.iter().for_each(|image| assert_eq!(*image, images[0], "for {arch}"));
+    let copy = folder.path().join("appinfo");
+    for arch in ARCHITECTURES {
+        let program = repository().join("target/image").join(arch).join("appinfo");
+        let images = [1, 2, 3].map(|tag| {
+            let name = format!("{registry}/classroom/appinfo:{tag}");
+            podman.run(&format!("pull --quiet --tls-verify=false --arch {arch} {name}"));
+            let mut image = podman.inspect(&name);
+            assert_eq!(image["Architecture"], arch);
+            let container = Container { engine: podman, id: podman.run(&format!("create {name}")) };
+            podman.run(&format!("cp {}:/appinfo {}", container.id, copy.display()));
+            run(command("cmp").args([&copy, &program]));
+            (without(VARIANTS[tag - 1], &image["Config"]), image["RootFS"].take())
+        });
+        images.iter().for_each(|image| assert_eq!(*image, images[0], "for {arch}"));
+    }
 }
 
 /// Then it releases them, since both recipes make their images in the same place.
@@ -71,21 +71,16 @@ fn podman_pushes_and_releases_for_two_architectures() {
     let registry = server.address;
     // Removes what was pulled, in the end.
     let _pulled = Images { engine: podman, repository: format!("{registry}/classroom/appinfo") };
-    let has_the_programs = || {
-        for arch in ARCHITECTURES {
-            pulled_images_have_the_program(podman, registry, arch);
-        }
-    };
 
     just(&format!("ENGINE=podman push {registry}/classroom"));
     assert_eq!(tags(registry), json!(TAGS));
-    has_the_programs();
+    pulled_images_have_the_program(podman, registry);
 
     let release = format!("release {registry}/classroom");
     just(&release);
     let versions = VARIANTS.map(|variant| format!("{}-{variant}", env!("CARGO_PKG_VERSION")));
     assert_eq!(tags(registry), json!([&versions[..], &TAGS.map(str::to_owned)].concat()));
-    has_the_programs();
+    pulled_images_have_the_program(podman, registry);
     let digests = || VARIANTS.map(|variant| text(format!("target/digests/{variant}")));
     let released = digests();
     for (place, digest) in released.iter().enumerate() {
@@ -104,10 +99,8 @@ fn podman_pushes_and_releases_for_two_architectures() {
     // A version's last tag names another image now: nothing is pushed, not even to the first tag.
     for tag in [&versions[2], "1"] {
         let image = |tag| format!("docker://{registry}/classroom/appinfo:{tag}");
-        let mut copy = Command::new("skopeo");
-        copy.args(["copy", "--quiet", "--all", "--src-tls-verify=false"]);
-        copy.arg("--dest-tls-verify=false").args([image("2"), image(tag)]);
-        run(&mut copy);
+        let mut copy = command("skopeo copy --all --src-tls-verify=false --dest-tls-verify=false");
+        run(copy.args([image("2"), image(tag)]));
     }
     let message = just_refuses(&release);
     let sentence = format!("{} is another image already, and a version's images stay", versions[2]);

@@ -1,6 +1,7 @@
 //! What must be true of a version before its release, and what the release's workflow relies on.
 
 use crate::common::*;
+use crate::recipes::Workshop;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -16,8 +17,7 @@ fn the_version_is_the_same_everywhere() {
     assert_eq!(released.first().map(String::as_str), Some(VERSION), "CHANGELOG.md");
     let headings = versions(r"(?m)^## (\d\S*)", "CHANGELOG.md");
     assert_eq!(headings, released, "each version in CHANGELOG.md has a date");
-    let mut find = Command::new("find");
-    find.args(["README.md", "manifests", "benches", "-name", "*.md", "-o", "-name", "*.yaml"]);
+    let mut find = command("find README.md manifests benches -name *.md -o -name *.yaml");
     let files = run(find.current_dir(repository()));
     // `appinfo 1.2.3`, `appinfo-1.2.3`, `appinfo:1.2.3-baseline`, `version="1.2.3"`, a label.
     let pattern = r#"(?:\bappinfo[ :-]v?|appinfo_build_info\{.*version="|app.kubernetes.io/version: "?)(\d+\.\d+\.\d+)"#;
@@ -32,53 +32,37 @@ fn the_version_is_the_same_everywhere() {
 #[test]
 fn a_clone_has_no_carriage_returns() {
     needs!("git");
-    let (folder, mut git) = (Folder::new(), Command::new("git"));
-    git.args(["clone", "--quiet", "--no-local", "--config", "core.autocrlf=true"]);
-    run(git.arg(repository()).arg(folder.path()));
-    let mut list = Command::new("git");
-    let ends = run(list.args(["ls-files", "--eol"]).current_dir(folder.path()));
+    let folder = Folder::new();
+    let mut clone = command("git clone --quiet --no-local --config core.autocrlf=true");
+    run(clone.args([repository(), folder.path()]));
+    let ends = run(command("git ls-files --eol").current_dir(folder.path()));
     let changed: Vec<_> = ends.lines().filter(|line| line.contains("w/crlf")).collect();
     assert!(ends.lines().count() > 100 && changed.is_empty(), "{changed:#?}");
 }
 
-/// Runs `just notes` with this tag and changelog; returns whether it succeeds, and its output.
-fn notes(tag: &str, changelog: &str) -> (bool, String) {
-    let folder = Folder::new();
-    for file in ["justfile", "Cargo.toml"] {
-        std::fs::copy(repository().join(file), folder.path().join(file)).expect("it is copied");
-    }
-    std::fs::write(folder.path().join("CHANGELOG.md"), changelog).expect("it can be written");
-    let output = Command::new("just").args(["notes", tag]).current_dir(folder.path()).output();
-    let output = output.expect("just runs");
-    let text = String::from_utf8([output.stdout, output.stderr].concat()).expect("it is UTF-8");
-    (output.status.success(), text)
-}
-
 #[test]
 fn notes_are_the_changelogs_section() {
-    needs!("just");
-    let changelog = format!(
-        "# Changelog\n\n## Unreleased\n\n- Later.\n\n## {VERSION} – 2026-11-30\n\nThis.\n\n\
-         ### Added\n\n- That.\n\n## 0.0.1 – 2026-01-01\n\n- Long ago.\n"
-    );
-    let tag = format!("v{VERSION}");
-    let expected = "This.\n\n### Added\n\n- That.\n\n".to_owned();
-    assert_eq!(notes(&tag, &changelog), (true, expected));
-
-    for other in [VERSION, "v99.0.0", &format!("{tag}-rc1")] {
-        let error =
-            format!("the tag is \"{other}\", but the version in Cargo.toml asks for \"{tag}\"");
-        let (done, text) = notes(other, &changelog);
-        assert!(!done && text.contains(&error), "{text}");
-    }
-    for changelog in [
-        "# Changelog\n\n## Unreleased\n\n- This.\n",
+    let Some(workshop) = Workshop::new() else { return };
+    let changelog = |text: &str| fs::write(workshop.path("CHANGELOG.md"), text).expect("writable");
+    let notes = format!("just notes v{VERSION}");
+    for sections in [
+        "## Unreleased\n\n- This.\n",
         &format!("## {VERSION}0 – 2026-11-30\n\n- Another version's.\n"),
         &format!("## {VERSION} – 2026-11-30\n\n## 0.0.1 – 2026-01-01\n\n- An empty section.\n"),
     ] {
+        changelog(sections);
         let error = format!("CHANGELOG.md needs a section \"## {VERSION} – DATE\"");
-        let (done, text) = notes(&tag, changelog);
-        assert!(!done && text.contains(&error), "{changelog}: {text}");
+        workshop.refuses(&notes, &error);
+    }
+    changelog(&format!(
+        "# Changelog\n\n## Unreleased\n\n- Later.\n\n## {VERSION} – 2026-11-30\n\nThis.\n\n\
+         ### Added\n\n- That.\n\n## 0.0.1 – 2026-01-01\n\n- Long ago.\n"
+    ));
+    assert_eq!(workshop.just(&notes).stdout, "This.\n\n### Added\n\n- That.\n\n");
+    for tag in [VERSION, "v99.0.0", &format!("v{VERSION}-rc1")] {
+        let error =
+            format!("the tag is \"{tag}\", but the version in Cargo.toml asks for \"v{VERSION}\"");
+        workshop.refuses(&format!("just notes {tag}"), &error);
     }
 }
 

@@ -38,10 +38,8 @@ fn help_recipes_readme_and_manifests_have_the_same_variants() {
     let rows: Vec<_> = row.captures_iter(&readme).map(|row| row.extract().1).collect();
     assert_eq!(rows, [0, 1, 2].map(|it| [IMAGES[it], VARIANTS[it]]));
 
-    let mut grep = Command::new("grep");
-    grep.args(["-rh", "--include=*.yaml", "image: .*/appinfo", "manifests"])
-        .current_dir(repository());
-    for line in run(&mut grep).lines() {
+    let mut grep = command("grep -rh --include=*.yaml image:.*/appinfo manifests");
+    for line in run(grep.current_dir(repository())).lines() {
         let image = line.trim().strip_prefix("image: ").expect("a line of YAML");
         assert!(IMAGES.contains(&image), "{image} is one of {IMAGES:?}");
     }
