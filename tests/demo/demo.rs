@@ -7,7 +7,6 @@ mod common;
 mod laptop;
 mod story;
 
-use std::io::stdout;
 use std::process::ExitCode;
 
 use argh::FromArgs;
@@ -81,7 +80,7 @@ fn end(laptop: &Mutex<Laptop>) {
     laptop.pods.clear();
     let (asked, lost) = (laptop.service.count(), laptop.service.lost());
     let _ = writeln!(
-        stdout(),
+        io::stdout(),
         "\n{asked} requests came, {lost} of them got no answer. Nothing is left running; \
          the page can be closed."
     );
@@ -90,9 +89,9 @@ fn end(laptop: &Mutex<Laptop>) {
 /// Builds the program, which cargo does not do for an example; returns its path.
 fn build() -> Result<PathBuf, String> {
     // With the example, so that the libraries that they share are built once.
-    let arguments = ["build", "--locked", "--bin", "appinfo", "--example", "demo"];
+    let arguments = "build --locked --bin appinfo --example demo";
     let output = Command::new(env!("CARGO"))
-        .args(arguments)
+        .args(arguments.split(' '))
         .arg("--message-format=json-render-diagnostics")
         .current_dir(repository())
         .stderr(Stdio::inherit())
@@ -101,16 +100,11 @@ fn build() -> Result<PathBuf, String> {
             format!("cannot run cargo, which builds the program: {}: {error}.", env!("CARGO"))
         })?;
     // https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let mut messages = messages.lines().map(serde_json::from_str::<serde_json::Value>);
-    messages
-        .find_map(|message| {
-            let message = message.ok()?;
-            let program = message["executable"].as_str()?;
-            (message["target"]["name"] == "appinfo").then(|| program.into())
-        })
-        .ok_or_else(|| {
-            let command = arguments.join(" ");
-            format!("cargo has not built the program. Try it in the clone: cargo {command}")
-        })
+    let messages = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Value>();
+    let is_program = |message: &Value| message["target"]["name"] == "appinfo";
+    let mut programs = messages.map_while(Result::ok).filter(is_program);
+    let path = programs.find_map(|message| Some(message["executable"].as_str()?.into()));
+    path.ok_or_else(|| {
+        format!("cargo has not built the program. Try it in the clone: cargo {arguments}")
+    })
 }

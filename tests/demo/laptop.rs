@@ -1,7 +1,5 @@
 //! A stand-in for a cluster: pods that are processes, behind a Service.
 
-use std::thread::sleep;
-
 use crate::common::*;
 
 /// How long the Service still sends requests to a pod that has received SIGTERM, as a cluster does until
@@ -33,7 +31,7 @@ impl Laptop {
     pub fn end(&mut self, index: usize) {
         let mut pod = self.pods.remove(index);
         pod.appinfo.signal(SIGTERM);
-        sleep(LAG);
+        thread::sleep(LAG);
         self.service.set_pods(&self.pods);
         pod.appinfo.wait();
     }

@@ -1,8 +1,5 @@
 //! The steps of the story: each is a row in [`STEPS`].
 
-use std::io::{stdin, stdout};
-use std::thread::sleep;
-
 use crate::common::*;
 use crate::laptop::Laptop;
 
@@ -62,7 +59,7 @@ const STEPS: [Step; 6] = [
 /// nobody reads the story.
 pub fn tell(laptop: &Mutex<Laptop>, auto: Option<u64>) -> io::Result<()> {
     let laptop = || laptop.lock().expect("no step has panicked");
-    let mut out = stdout();
+    let mut out = io::stdout();
     let url = laptop().service.url();
     writeln!(out, "The page: {url}\nOpen it in a browser, and keep this terminal in sight.")?;
     for (number, Step { title, act, happened, look }) in (1..).zip(STEPS) {
@@ -72,10 +69,10 @@ pub fn tell(laptop: &Mutex<Laptop>, auto: Option<u64>) -> io::Result<()> {
         let next = if number < STEPS.len() { "the next step" } else { "the end" };
         if let Some(seconds) = auto {
             writeln!(out, "    ({seconds} s to {next})")?;
-            sleep(Duration::from_secs(seconds));
+            thread::sleep(Duration::from_secs(seconds));
         } else {
             writeln!(out, "    (Enter: {next}, Ctrl+C: end it all)")?;
-            if stdin().lines().next().is_none() {
+            if io::stdin().lines().next().is_none() {
                 writeln!(out, "    (the input has ended: going on)")?;
             }
         }

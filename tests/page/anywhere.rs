@@ -2,10 +2,14 @@
 
 use super::*;
 
+/// What the page blames the server for: bad squares, errors and where from, requests without a response.
+const BLAME: &str = "[find('#grid .failed, #grid .lost').length,
+    errors.textContent, sources.textContent, $('lost').textContent].join()";
+
 #[test]
 fn the_page_works_below_any_path_behind_a_login_and_in_a_frame() {
-    let pods = three_stable();
-    let service = Service::new("", &pods);
+    let pods = tutorial_pods();
+    let service = Service::new("", &pods[..3]);
     let Some(nginx) = Nginx::before(service.address) else { return };
     let Some(browser) = Browser::new() else { return };
     let address = nginx.address;
@@ -16,51 +20,23 @@ fn the_page_works_below_any_path_behind_a_login_and_in_a_frame() {
         // Credentials that stand in the address, which it keeps, or that the browser knows by then.
         format!("http://user:pass@{address}/private"),
         format!("http://{address}/private/"),
-        Service::new(PROXY, &pods).url(),
+        Service::new(PROXY, &pods[..3]).url(),
     ] {
         browser.open(&url);
         browser.wait(&format!("{WORKS} /* at {url} */"));
     }
+    // A redirect to another server is forbidden.
+    let login = format!("http://{address}/login");
+    browser.open(&login);
+    browser.wait("state.textContent.startsWith('The page could not send the request: ')");
+    let reason = browser.text("state.textContent");
+    assert!(reason.ends_with(&format!("connect-src forbids {login}/v1/appinfo")), "{reason}");
+    assert_eq!(browser.js(BLAME), "0,–,none,in the last minute");
     // In a frame, on another origin.
     browser.open(&format!("http://localhost:{}/frame", address.port()));
     browser.post("/frame", json!({"id": 0}));
     browser.wait(WORKS);
-    assert_eq!(browser.text("window.parent === window"), "false");
-}
-
-/// What the page has counted: squares, those without a good response, and its figures.
-const COUNTED: &str = "[grid.children.length, find('#grid .failed, #grid .lost').length,
-    responses.textContent, errors.textContent, $('lost').textContent].join()";
-
-#[test]
-fn a_blocked_request_counts_neither_as_response_nor_as_error() {
-    let pods = three_stable();
-    let service = Service::new("", &pods);
-    let Some(nginx) = Nginx::before(service.address) else { return };
-    let Some(browser) = Browser::new() else { return };
-    let is_blocked = "state.textContent.startsWith('The page could not send the request: ')";
-    let login = format!("http://{}/login", nginx.address);
-    browser.open(&login);
-    browser.wait(is_blocked);
-    let reason = browser.text("state.textContent");
-    assert!(reason.ends_with(&format!("connect-src forbids {login}/v1/appinfo")), "{reason}");
-    assert_eq!(browser.text(COUNTED), "0,0,0,–,in the last minute");
-
-    // Offline, and online again.
-    browser.open(&service.url());
-    browser.wait(WORKS);
-    let set_offline = |is_offline: bool| {
-        browser.devtools("Network.enable", json!({}));
-        browser.devtools(
-            "Network.emulateNetworkConditions",
-            json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}),
-        );
-    };
-    set_offline(true);
-    browser.wait(&format!("{is_blocked} && state.textContent.endsWith('the browser is offline')"));
-    assert!(browser.text(COUNTED).ends_with(",0%,in the last minute"));
-    set_offline(false);
-    browser.wait(WORKS);
+    assert_eq!(browser.js("window.parent === window"), false);
 }
 
 #[test]
@@ -78,16 +54,26 @@ fn a_fault_of_the_page_is_not_blamed_on_the_server() {
         browser.wait(&format!(
             "/^This page fails in this browser: .*{message}/.test(state.textContent)"
         ));
-        assert_eq!(browser.number("find('#grid .failed, #grid .lost').length"), 0.0);
-        assert_eq!(browser.text("errors.textContent"), "0%");
+        assert_eq!(browser.js(BLAME), "0,0%,none,in the last minute");
     }
+    // Offline, and online again.
+    browser.open(&service.url());
+    browser.wait(WORKS);
+    browser.devtools("Network.enable", json!({}));
+    let offline =
+        json!({"offline": true, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+    browser.devtools("Network.emulateNetworkConditions", offline);
+    browser.wait("/^The page could not send .*: the browser is offline$/.test(state.textContent)");
+    assert_eq!(browser.js(BLAME), "0,0%,none,in the last minute");
+    browser.devtools("Network.disable", json!({}));
+    browser.wait(WORKS);
     // A feature that is missing; at last JavaScript itself.
     for feature in ["AbortController", "fetch"] {
         let script = json!({"source": format!("delete window.{feature}")});
         let added = browser.devtools("Page.addScriptToEvaluateOnNewDocument", script);
         browser.open(&service.url());
         browser.wait(&format!("state.textContent.includes('{feature} is not defined')"));
-        assert_eq!(browser.text(COUNTED), "0,0,0,–,in the last minute");
+        assert_eq!(browser.js(BLAME), "0,–,none,in the last minute");
         browser.devtools("Page.removeScriptToEvaluateOnNewDocument", added);
     }
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true}));

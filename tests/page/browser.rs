@@ -29,13 +29,11 @@ impl Browser {
         // CI is root, for whom Chromium has no sandbox.
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-component-update"];
-        let session = browser.post(
-            "",
-            json!({"capabilities": {"alwaysMatch": {
-                "goog:loggingPrefs": {"browser": "ALL"},
-                "goog:chromeOptions": {"args": arguments},
-            }}}),
-        );
+        let capabilities = json!({
+            "goog:loggingPrefs": {"browser": "ALL"},
+            "goog:chromeOptions": {"args": arguments},
+        });
+        let session = browser.post("", json!({"capabilities": {"alwaysMatch": capabilities}}));
         let id = session["sessionId"].as_str().expect("a session has an ID");
         browser.session = format!("/{id}");
         browser.size(1280, 800);
@@ -54,29 +52,22 @@ impl Browser {
         self.post("/url", json!({"url": url}));
     }
 
-    /// What this piece of JavaScript returns.
-    pub fn js(&self, script: &str) -> Value {
-        self.post("/execute/sync", json!({"script": script, "args": []}))
+    /// What this JavaScript expression yields.
+    pub fn js(&self, expression: &str) -> Value {
+        self.post("/execute/sync", json!({"script": format!("return {expression}"), "args": []}))
     }
 
-    /// What this expression yields, as text.
+    /// The text that this expression yields.
     pub fn text(&self, expression: &str) -> String {
-        let value = self.js(&format!("return String({expression})"));
-        value.as_str().expect("String() makes text").to_owned()
-    }
-
-    /// What this expression yields, as a number.
-    pub fn number(&self, expression: &str) -> f64 {
-        let value = self.js(&format!("return {expression}"));
-        value.as_f64().unwrap_or_else(|| panic!("{expression} is {value}"))
+        self.js(expression).as_str().expect("it yields text").to_owned()
     }
 
     /// Waits until this expression is true.
     pub fn wait(&self, expression: &str) {
         until(expression, || {
-            let is_met = self.js(&format!("return Boolean({expression})")) == true;
+            let is_met = self.js(&format!("Boolean({expression})")) == true;
             if !is_met {
-                std::thread::sleep(Duration::from_millis(90)); // Leave the page some time, too.
+                thread::sleep(Duration::from_millis(90)); // Leave the page some time, too.
             }
             is_met
         });
@@ -90,10 +81,9 @@ impl Browser {
     }
 
     /// Moves the pointer to a place in the window.
-    pub fn point(&self, x: f64, y: f64) {
-        let movement = json!({"type": "pointerMove", "x": x as i32, "y": y as i32, "duration": 0});
-        let mouse = json!({"type": "pointer", "id": "mouse", "actions": [movement]});
-        self.post("/actions", json!({"actions": [mouse]}));
+    pub fn point(&self, x: &Value, y: &Value) {
+        let movement = json!({"type": "mouseMoved", "x": x, "y": y});
+        self.devtools("Input.dispatchMouseEvent", movement);
     }
 
     /// Gives the page so many CSS pixels; narrow ones as a telephone does, without scroll bars.
@@ -122,13 +112,9 @@ impl Browser {
     pub fn accessible(&self) -> Vec<String> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({}));
         let nodes = tree["nodes"].as_array().expect("a tree has nodes").iter();
-        nodes
-            .filter(|node| node["ignored"] != true)
-            .map(|node| {
-                let value = |key: &str| node[key]["value"].as_str().unwrap_or_default().to_owned();
-                format!("{}: {}", value("role"), value("name"))
-            })
-            .collect()
+        let nodes = nodes.filter(|node| node["ignored"] != true);
+        let text = |value: &Value| value["value"].as_str().unwrap_or_default().to_owned();
+        nodes.map(|node| text(&node["role"]) + ": " + &text(&node["name"])).collect()
     }
 
     /// A WebDriver command, for which there need not be a function here.

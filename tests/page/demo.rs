@@ -1,12 +1,6 @@
 //! `cargo run --example demo`, as somebody new to it uses it.
 
 use std::os::unix::process::CommandExt;
-use std::process::ExitStatus;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
-
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
 
 use crate::common::*;
 
@@ -36,137 +30,102 @@ impl Demo {
         Demo { child, stdout, folder }
     }
 
-    /// Waits until it has printed this, and returns the line.
-    fn said(&self, part: &str) -> String {
-        eventually(part, || self.stdout.all().into_iter().find(|line| line.contains(part)))
-    }
-
-    /// Lets the next step happen.
-    fn enter(&mut self) {
-        self.child.stdin.as_mut().expect("stdin is piped").write_all(b"\n").expect("it reads");
-    }
-
-    /// Waits until this step of six has happened.
-    fn happened(&self, number: usize) {
-        let steps = || self.stdout.all().iter().filter(|line| line.contains("Look: ")).count();
-        until("a step has happened", || steps() == number);
+    /// Waits until it has printed this so many times, and returns the last of these lines.
+    fn said(&self, part: &str, times: usize) -> String {
+        eventually(part, || {
+            let lines = self.stdout.all();
+            lines.into_iter().filter(|line| line.contains(part)).nth(times - 1)
+        })
     }
 
     fn address(&self) -> SocketAddr {
-        let line = self.said("The page: ");
-        let url = line.rsplit_once(' ').expect("it prints a URL").1;
-        url.trim_start_matches("http://").trim_end_matches('/').parse().expect("an address")
+        let line = self.said("The page: ", 1);
+        let address = line.trim_start_matches("The page: http://").trim_end_matches('/');
+        address.parse().expect("it prints a URL")
     }
 
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().try_into().expect("a process ID fits"))
+    fn pid(&self) -> i32 {
+        self.child.id().try_into().expect("a process ID fits")
     }
 
     /// The processes that it has started and that are alive.
-    fn processes(&self) -> Vec<Pid> {
-        let group = self.pid().to_string();
-        let all = run(Command::new("ps").args(["-A", "-o", "pid=,pgid=,stat="]));
-        let ours = all.lines().filter_map(|line| {
-            let words: Vec<_> = line.split_whitespace().collect();
-            let is_pod = words[1] == group && words[0] != group && !words[2].starts_with('Z');
-            is_pod.then(|| Pid::from_raw(words[0].parse().expect("a number")))
-        });
-        ours.collect()
+    fn processes(&self) -> Vec<i32> {
+        let group = self.pid();
+        let ours =
+            Regex::new(&format!(r"(?m)^ *{group} +(\d+) +[^Z]")).expect("the pattern is right");
+        let all = run(&mut command("ps -A -o pgid=,pid=,stat="));
+        let pids = ours.captures_iter(&all).map(|found| found[1].parse().expect("a number"));
+        pids.filter(|pid| *pid != group).collect()
     }
 
-    /// Waits for its end, after which nothing may be left of it; returns what it printed on stderr.
-    fn ended(&mut self) -> (ExitStatus, String) {
-        let child = &mut self.child;
-        let status =
-            eventually("the demo ends", || child.try_wait().expect("it can be waited for"));
+    /// Waits for its end, after which nothing may be left of it; returns its status and what it printed on
+    /// stderr.
+    fn ended(&mut self) -> (Option<i32>, String) {
+        let status = eventually("the demo ends", || self.child.try_wait().expect("it is a child"));
         // A pod's server dies with its supervisor, a moment later.
         until("no process is left running", || self.processes().is_empty());
         let left: Vec<_> = self.folder.path().read_dir().expect("a folder").collect();
         assert!(left.is_empty(), "files are left: {left:?}");
-        let mut stderr = String::new();
-        let mut pipe = self.child.stderr.take().expect("stderr is piped");
-        pipe.read_to_string(&mut stderr).expect("it is text");
-        (status, stderr)
+        let stderr = self.child.stderr.take().expect("stderr is piped");
+        (status.code(), io::read_to_string(stderr).expect("it is text"))
     }
 }
 
 impl Drop for Demo {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the demo said {:#?}", self.stdout.all());
-            let _ = killpg(self.pid(), Signal::SIGKILL);
+        if thread::panicking() {
+            println!("the demo said {:#?}", self.stdout.all());
+            let _ = command(&format!("kill -9 -- -{}", self.pid())).status();
         }
         let _ = self.child.wait();
     }
 }
 
-/// A release, and the namespace in its responses or the status of its errors.
-type Kind<'a> = (&'a Release, &'a str);
-
-/// Of 400 responses about a quarter comes from the canary, if there is one, and the rest from stable.
-fn assert_shares(address: SocketAddr, canary: Option<Kind>, stable: Kind) {
-    let mut canaries = 0;
-    for _ in 0..400 {
-        let response = get(address, "/v1/appinfo");
-        let pod = response.header("appinfo-pod").expect("a response names its pod");
-        let body = response.json();
-        let said = body["Namespace"].as_str().unwrap_or("an error");
-        let is = |(release, expected): Kind| pod.starts_with(&release.prefix()) && said == expected;
-        if canary.is_some_and(is) {
-            canaries += 1;
-        } else {
-            assert!(is(stable), "{response:?}");
-        }
-    }
-    // Within four standard deviations.
-    let expected = if canary.is_some() { 65..=135 } else { 0..=0 };
-    assert!(expected.contains(&canaries), "{canaries} of 400 come from the canary");
-}
-
+/// Of 400 responses at each step about a quarter comes from the canary, if there is one, and the rest from
+/// stable. No request is lost, also from one step to the next.
 #[test]
 fn the_demo_tells_the_story_and_loses_no_request() {
     let mut demo = Demo::start("--listen 127.0.0.1:0", Stdio::piped());
-    let address = demo.address();
-    let is_over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut asked = 0;
-            while !is_over.load(SeqCst) {
-                get(address, "/v1/appinfo"); // Panics where there is no response.
-                asked += 1;
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            asked
+    let (address, mut requests) = (demo.address(), 0);
+    let mut request = || {
+        requests += 1;
+        get(address, "/v1/appinfo") // Panics where there is no response.
+    };
+    let (before, after) = (r#"appinfo-5d8c7b9f4d """#, r#"appinfo-84f6d5c79b "default""#);
+    for (step, expected) in [
+        (1, vec![before]),
+        (2, vec![before]),
+        (3, vec![before, "appinfo-canary-broken-6f7d9c8b5c null"]),
+        (4, vec![before]),
+        (5, vec![before, r#"appinfo-canary-fixed-7b46cc95b8 "default""#]),
+        (6, vec![after]),
+    ] {
+        until("the step has happened", || {
+            request();
+            demo.stdout.all().iter().filter(|line| line.contains("Look: ")).count() == step
         });
-        let (baseline, accepted) = ((&STABLE, ""), (&ACCEPTED, "default"));
-        for (number, canary, stable) in [
-            (1, None, baseline),
-            (2, None, baseline),
-            (3, Some((&BROKEN_CANARY, "an error")), baseline),
-            (4, None, baseline),
-            (5, Some((&FIXED_CANARY, "default")), baseline),
-            (6, None, accepted),
-        ] {
-            demo.happened(number);
-            assert_shares(address, canary, stable);
-            if number == 2 {
-                let label = || get(address, "/v1/appinfo").json()["Labels"]["newlabel"].take();
-                until("the label shows", || label() == "realtime");
-            }
-            if number < 6 {
-                demo.enter();
-            }
+        if step == 2 {
+            until("the label shows", || request().json()["Labels"]["newlabel"] == "realtime");
         }
-        is_over.store(true, SeqCst);
-        let asked = client.join().expect("no request is lost") + 6 * 400;
-        demo.enter();
-        let (status, stderr) = demo.ended();
-        assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
-        let summary = demo.said("Nothing is left running");
-        assert!(summary.contains(" requests came, 0 of them got no answer."), "{summary}");
-        let counted: usize = summary.split(' ').next().unwrap().parse().expect("a number");
-        assert!(counted > asked, "{counted} of {asked}");
-    });
+        // By ReplicaSet and namespace.
+        let mut counts = BTreeMap::<String, u32>::new();
+        for _ in 0..400 {
+            let response = request();
+            let pod = response.header("appinfo-pod").and_then(|name| name.rsplit_once('-'));
+            let (replica_set, _) = pod.expect("a response names its pod");
+            let kind = format!("{replica_set} {}", response.json()["Namespace"]);
+            *counts.entry(kind).or_default() += 1;
+        }
+        assert!(counts.keys().eq(&expected), "{counts:?}");
+        // Within four standard deviations.
+        let is_quarter = |canary: &&str| (65..=135).contains(&counts[*canary]);
+        assert!(expected.get(1).is_none_or(is_quarter), "{counts:?}");
+        demo.child.stdin.as_mut().expect("stdin is piped").write_all(b"\n").expect("it reads");
+    }
+    assert_eq!(demo.ended(), (Some(0), String::new()));
+    let summary =
+        format!("{requests} requests came, 0 of them got no answer. Nothing is left running");
+    demo.said(&summary, 1);
 }
 
 /// With `--auto`, though its input stays open; without, once that has ended.
@@ -175,10 +134,9 @@ fn the_demo_goes_on_by_itself() {
     for (arguments, stdin) in [("--auto 1", Stdio::piped()), ("", Stdio::null())] {
         let mut demo = Demo::start(&format!("--listen :0 {arguments}"), stdin);
         assert!(demo.address().ip().is_loopback());
-        let (status, stderr) = demo.ended();
-        assert!(status.success() && stderr.is_empty(), "{status}: {stderr}");
-        demo.happened(6);
-        demo.said("0 requests came, 0 of them got no answer. Nothing is left running");
+        assert_eq!(demo.ended(), (Some(0), String::new()));
+        demo.said("Look: ", 6);
+        demo.said("0 requests came, 0 of them got no answer. Nothing is left running", 1);
         let says_why = demo.stdout.all().iter().any(|line| line.contains("the input has ended"));
         assert_eq!(says_why, arguments.is_empty());
     }
@@ -195,25 +153,22 @@ fn the_demo_explains_what_it_cannot_do() {
         (&format!("--listen {taken}"), [&format!("cannot listen on {taken}: "), "--listen :9000"]),
     ] {
         let (status, stderr) = Demo::start(arguments, Stdio::null()).ended();
-        assert_eq!(status.code(), Some(1));
+        assert_eq!(status, Some(1));
         assert!(expected.iter().all(|part| stderr.contains(part)), "{stderr}");
     }
 }
 
+/// A terminal sends the signal to the pods, too; `kill` does not.
 #[test]
 fn ctrl_c_ends_all_that_the_demo_has_started() {
-    for to_all in [true, false] {
+    for group in ["-", ""] {
         let mut demo = Demo::start("--listen 127.0.0.1:0", Stdio::piped());
-        demo.happened(1);
+        demo.said("Look: ", 1);
         let pods = demo.processes();
         assert_eq!(pods.len(), 6, "three pods are running: a supervisor and a server each");
-        // One is gone already.
-        kill(pods[0], Signal::SIGKILL).expect("a pod is there");
-        // A terminal sends it to the pods, too; `kill` does not.
-        let send = if to_all { killpg } else { kill };
-        send(demo.pid(), Signal::SIGINT).expect("the demo is there");
-        let (status, stderr) = demo.ended();
-        assert_eq!((status.code(), stderr.as_str()), (Some(130), ""));
-        demo.said("Nothing is left running");
+        signal(pods[0], SIGKILL); // One is gone already.
+        run(&mut command(&format!("kill -{SIGINT} -- {group}{}", demo.pid())));
+        assert_eq!(demo.ended(), (Some(130), String::new()));
+        demo.said("Nothing is left running", 1);
     }
 }

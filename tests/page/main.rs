@@ -26,7 +26,6 @@ use sha2::{Digest, Sha256};
 use crate::common::*;
 
 const PROXY: &str = "/api/v1/namespaces/default/services/appinfo:http/proxy";
-const CANARY: &str = "appinfo-canary-broken-6f7d9c8b5c-m8zrp";
 
 /// Pods respond, and none of them fails.
 const WORKS: &str = "window.state?.textContent === 'Live' && responses.textContent >= 3
@@ -36,29 +35,10 @@ fn pod(release: &Release, suffix: &str) -> Pod {
     release.pod(Start::new(), suffix)
 }
 
-/// A pod, two of five of whose responses are late.
-fn late(release: &Release, suffix: &str) -> Pod {
-    release.pod(Start::new().args("--delay 900 --delay-rate 40"), suffix)
-}
-
-fn broken_canary() -> Pod {
-    pod(&BROKEN_CANARY, "m8zrp")
-}
-
-/// The three stable pods of the tutorial.
-fn three_stable() -> Vec<Pod> {
-    ["2hx9k", "7qvbn", "xw4lt"].map(|suffix| pod(&STABLE, suffix)).into()
-}
-
-/// Pods as the page does not expect them: with names as long as Kubernetes allows (253 characters, and
-/// 63 for a label's value), with more labels than can be read, with no name at all.
-fn odd_pods() -> [Pod; 4] {
-    let (long, name) = ("x".repeat(63), "y".repeat(253));
-    let labels = [("app", "appinfo"), ("release", &long), (&long, &long)];
-    let longest = Pod::new(Start::new(), &name, "namespace", &labels);
-    let mut nameless = Pod::new(Start::new(), "", "baseline", &[]);
-    (0..50).for_each(|n| nameless.label(&format!("example.com/label-{n:02}"), ""));
-    [pod(&STABLE, "2hx9k"), longest, nameless, broken_canary()]
+/// The three stable pods of the tutorial, and its broken canary.
+fn tutorial_pods() -> [Pod; 4] {
+    [(&STABLE, "2hx9k"), (&STABLE, "7qvbn"), (&STABLE, "xw4lt"), (&BROKEN_CANARY, "m8zrp")]
+        .map(|(release, suffix)| pod(release, suffix))
 }
 
 /// A browser at the page of this service, which sends requests as fast as it can.
@@ -72,8 +52,7 @@ fn watch(service: &Service) -> Option<Browser> {
 /// Lets the page's clock go on by so many seconds.
 fn skip_time(browser: &Browser, seconds: u32) {
     browser.js(&format!(
-        "const now = performance.now.bind(performance);
-        performance.now = () => now() + {seconds}e3;"
+        "performance.now = (now => () => now() + {seconds}e3)(performance.now.bind(performance))"
     ));
 }
 

@@ -22,13 +22,10 @@ impl Nginx {
         let configuration = include_str!("nginx.conf")
             .replace("ADDRESS", &address.to_string())
             .replace("PODS", &pods.to_string());
-        for (file, content) in
-            [("nginx.conf", configuration.as_str()), ("users", "user:{PLAIN}pass\n")]
-        {
-            fs::write(folder.path().join(file), content).expect("it can be written");
-        }
-        let child = Command::new("nginx")
-            .args(["-e", "error.log", "-c", "nginx.conf", "-p"])
+        let write = |file, content: &str| fs::write(folder.path().join(file), content);
+        write("nginx.conf", &configuration).expect("it can be written");
+        write("users", "user:{PLAIN}pass\n").expect("it can be written");
+        let child = command("nginx -e error.log -c nginx.conf -p")
             .arg(folder.path())
             .env("NGINX", "0;")
             .stdin(OwnedFd::from(socket))
@@ -40,9 +37,9 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             let log = fs::read_to_string(self.folder.path().join("error.log"));
-            eprintln!("nginx said: {}", log.unwrap_or_default());
+            println!("nginx said: {log:?}");
         }
         // It ends its worker, too.
         signal(self.child.id().try_into().expect("a process number fits"), SIGTERM);

@@ -10,8 +10,7 @@ fn the_page_works_in_chromium_87() {
     if !has_qt.is_ok_and(|output| output.status.success()) {
         return skip("needs QtWebEngine (Debian: python3-pyqt5.qtwebengine)");
     }
-    let mut pods = three_stable();
-    pods.push(broken_canary());
+    let pods = tutorial_pods();
     let service = Service::new("", &pods);
     // Once squares and a row of each pod are there: what is said, and what is seen.
     let expression = "(() => {

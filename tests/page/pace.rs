@@ -1,8 +1,5 @@
 //! How often the page sends requests.
 
-use std::ops::RangeInclusive;
-use std::thread::sleep;
-
 use super::*;
 
 #[test]
@@ -11,29 +8,28 @@ fn the_page_keeps_its_pace_and_rests_while_paused_or_hidden() {
     let pod = STABLE.pod(Start::new().args("--delay 200"), "2hx9k");
     let service = Service::new("", [&pod]);
     let Some(browser) = Browser::at(&service.url()) else { return };
-    let assert_pace = |shown: &str, a_second: RangeInclusive<f64>| {
-        assert_eq!(browser.text("pace.textContent"), shown);
+    browser.wait(WORKS);
+    for (shown, a_second) in [("4", 1.5..=4.8), ("20", 5.5..=21.0)] {
+        assert_eq!(browser.js("pace.textContent"), shown);
         let (before, start) = (service.count(), Instant::now());
-        sleep(Duration::from_secs(3));
+        thread::sleep(Duration::from_secs(3));
         let pace = (service.count() - before) as f64 / start.elapsed().as_secs_f64();
         assert!(a_second.contains(&pace), "{pace} a second, not about {shown}");
-    };
-    browser.wait(WORKS);
-    assert_pace("4", 1.5..=4.8);
-    browser.js("rate.focus()");
-    browser.press(END);
-    assert_pace("20", 5.5..=21.0);
+        browser.js("rate.focus()");
+        browser.press(END);
+    }
 
     let assert_rests = || {
         until("the last response is shown", || {
-            browser.number("+responses.textContent") == service.count() as f64
+            browser.js("+responses.textContent") == service.count()
         });
-        let seen = "responses.textContent + $('pods').textContent";
-        let before = (service.count(), browser.text(seen));
-        sleep(Duration::from_secs(2)); // What is absent cannot be waited for.
-        assert_eq!(before, (service.count(), browser.text(seen)));
+        let seen =
+            || (service.count(), browser.js("responses.textContent + $('pods').textContent"));
+        let before = seen();
+        thread::sleep(Duration::from_secs(2)); // What is absent cannot be waited for.
+        assert_eq!(before, seen());
     };
-    let asks_again = || {
+    let assert_asks = || {
         let before = service.count();
         until("the page asks again", || service.count() > before + 5);
     };
@@ -41,18 +37,18 @@ fn the_page_keeps_its_pace_and_rests_while_paused_or_hidden() {
     browser.wait("state.textContent === 'Paused' && pause.textContent === 'Resume'");
     // Another pace is not the end of the pause.
     browser.press(LEFT);
-    assert_eq!(browser.text("pace.textContent"), "19");
+    assert_eq!(browser.js("pace.textContent"), "19");
     assert_rests();
     browser.js("pause.click()");
     browser.wait("state.textContent === 'Live' && pause.textContent === 'Pause'");
-    asks_again();
+    assert_asks();
 
     browser.post("/window/minimize", json!({}));
     browser.wait("document.hidden");
     assert_rests();
     browser.post("/window/rect", json!({"width": 1280, "height": 900}));
     browser.wait("!document.hidden");
-    asks_again();
+    assert_asks();
     assert_clean(&browser);
 }
 
@@ -66,7 +62,7 @@ fn an_unreachable_server_gets_few_requests_and_is_no_error() {
         browser
             .wait(&format!("find('#grid .lost').some(({{ title }}) => title.includes('{told}'))"));
         browser.wait("/requests got none/.test($('lost').textContent)");
-        assert_eq!(browser.text("errors.textContent"), "0%");
+        assert_eq!(browser.js("errors.textContent"), "0%");
     };
     browser.wait(WORKS);
     // What was forbidden once, and has worked since, is not the reason.
@@ -77,7 +73,7 @@ fn an_unreachable_server_gets_few_requests_and_is_no_error() {
     service.set_mode(Mode::HangUp);
     assert_unreachable("no response, ");
     let before = service.count();
-    sleep(Duration::from_secs(4));
+    thread::sleep(Duration::from_secs(4));
     // Ever longer waits: at the pace that is set it would be 80. (A browser may send a request once more, by
     // itself, when a connection ends without a response.)
     let asked = service.count() - before;
@@ -96,5 +92,5 @@ fn an_unreachable_server_gets_few_requests_and_is_no_error() {
     browser.wait(WORKS);
     pod.appinfo.child.kill().expect("it runs");
     assert_unreachable("no response, ");
-    assert_eq!(browser.number("find('#grid .failed').length"), 0.0);
+    assert_eq!(browser.js("find('#grid .failed').length"), 0);
 }
