@@ -14,11 +14,9 @@ pub const SIGTERM: i32 = 15;
 pub const SIGKILL: i32 = 9;
 
 /// The musl target of this machine, as the image holds it.
-pub const MUSL_TARGET: &str = if cfg!(target_arch = "aarch64") {
-    "aarch64-unknown-linux-musl"
-} else {
-    "x86_64-unknown-linux-musl"
-};
+pub fn musl_target() -> String {
+    format!("{}-unknown-linux-musl", std::env::consts::ARCH)
+}
 
 /// The program, which cargo builds with the tests, and does not build with an example.
 const BUILT: Option<&str> = option_env!("CARGO_BIN_EXE_appinfo");
@@ -36,22 +34,18 @@ pub fn program() -> Vec<String> {
 pub fn release_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--release", "--locked", "--quiet", "--target", MUSL_TARGET]);
-        // As `just build` has it, so that cargo builds it once for both.
+        // With the flags of `just build`, so that cargo builds it once for both.
         let home = std::env::var("CARGO_HOME");
         let home = home.unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
-        let flags = format!("['--remap-path-prefix={home}/registry/src=']");
-        cargo.args(["--config", &format!("target.{MUSL_TARGET}.rustflags={flags}")]);
+        let (target, remap) = (musl_target(), format!("--remap-path-prefix={home}/registry/src="));
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--release", "--locked", "--quiet", "--target", &target]);
+        cargo.args(["--config", &format!("target.{target}.rustflags=['{remap}']")]);
         run(cargo.current_dir(repository()));
         // The tests' program is in `target/debug`.
-        let target = Path::new(BUILT.expect("cargo builds the program with the tests"))
-            .ancestors()
-            .nth(2)
-            .expect("a target folder");
-        let path = target.join(MUSL_TARGET).join("release/appinfo");
-        assert!(path.is_file(), "{} exists", path.display());
-        path
+        let built = Path::new(BUILT.expect("cargo builds the program with the tests"));
+        let folder = built.ancestors().nth(2).expect("a target folder");
+        folder.join(target).join("release/appinfo")
     })
 }
 

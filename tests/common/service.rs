@@ -25,14 +25,18 @@ pub struct Service {
 }
 
 #[derive(Default)]
-struct State {
+pub struct State {
     pods: Vec<SocketAddr>,
     random: Rng,
-    mode: Mode,
-    requested: usize,
-    lost: usize,
-    open: usize,
-    most_open: usize,
+    pub mode: Mode,
+    /// How many requests for AppInfo have come.
+    pub requested: usize,
+    /// How many requests got no response.
+    pub lost: usize,
+    /// How many requests wait for their response now.
+    pub open: usize,
+    /// The most requests that ever waited at once.
+    pub most_open: usize,
 }
 
 impl Service {
@@ -64,7 +68,8 @@ impl Service {
         service
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// What it has seen, and what it does.
+    pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread has panicked")
     }
 
@@ -77,30 +82,6 @@ impl Service {
     /// received.
     pub fn set_pods<'a>(&self, pods: impl IntoIterator<Item = &'a Pod>) {
         self.state().pods = pods.into_iter().map(|pod| pod.appinfo.address).collect();
-    }
-
-    pub fn set_mode(&self, mode: Mode) {
-        self.state().mode = mode;
-    }
-
-    /// How many requests for AppInfo have come so far.
-    pub fn count(&self) -> usize {
-        self.state().requested
-    }
-
-    /// How many requests got no response.
-    pub fn lost(&self) -> usize {
-        self.state().lost
-    }
-
-    /// How many requests wait for their response now.
-    pub fn open(&self) -> usize {
-        self.state().open
-    }
-
-    /// The most requests that ever waited at once.
-    pub fn most_open(&self) -> usize {
-        self.state().most_open
     }
 
     /// Serves a connection: one request, since every response carries `Connection: close`.

@@ -78,10 +78,10 @@ fn start(demo: &Demo) -> Result<ExitCode, String> {
 fn end(laptop: &Mutex<Laptop>) {
     let mut laptop = laptop.lock().expect("no step has panicked");
     laptop.pods.clear();
-    let (asked, lost) = (laptop.service.count(), laptop.service.lost());
+    let State { requested, lost, .. } = *laptop.service.state();
     let _ = writeln!(
         io::stdout(),
-        "\n{asked} requests came, {lost} of them got no answer. Nothing is left running; \
+        "\n{requested} requests came, {lost} of them got no answer. Nothing is left running; \
          the page can be closed."
     );
 }

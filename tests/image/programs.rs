@@ -6,7 +6,7 @@ use crate::common::*;
 fn this_machines_program_passes_the_http_tests() {
     needs!("just");
     just("build");
-    passes_the_http_tests(MUSL_TARGET, "");
+    passes_the_http_tests(&musl_target(), "");
 }
 
 #[test]
