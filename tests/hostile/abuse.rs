@@ -175,6 +175,19 @@ fn malformed_requests_are_refused_or_closed() {
     is_unharmed(&mut appinfo);
 }
 
+/// Only the first response has to come (RFC 9112, 9.6).
+#[test]
+fn a_connection_is_cut_after_sixteen_requests() {
+    let mut appinfo = release().spawn();
+    let count = |requests| {
+        let responses = responses_to(&appinfo, &REQUEST.repeat(requests));
+        responses.matches("HTTP/1.1 200").count()
+    };
+    assert_eq!(count(16), 16);
+    assert!(count(100) <= 16);
+    is_unharmed(&mut appinfo);
+}
+
 /// For a proxy that knows HTTP better than the library does, the first of two requests contains the
 /// second. The first response closes the connection, and no response repeats a client's words.
 #[test]
