@@ -84,6 +84,7 @@ pub fn serve_during<T: Send>(
 pub fn harms_nobody<T: Send>(leaked: u64, memory: u64, attack: impl FnOnce(&Appinfo) -> T + Send) {
     let turn = alone();
     let mut appinfo = release().spawn();
+    is_unharmed(&mut appinfo); // So all of its threads have started.
     let before = holdings(&appinfo);
     let (_held, served) = serve_during(appinfo.address, || attack(&appinfo));
     println!("{served:?}");
