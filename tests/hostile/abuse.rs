@@ -27,7 +27,7 @@ fn fifteen_hundred_half_open_connections_harm_nobody() {
     });
 }
 
-/// Connections that send requests, here one of nine, need not wait until those that send nothing are cut.
+/// Connections that send requests, here one of nine, need not wait until the others are cut.
 #[test]
 fn a_burst_of_held_connections_is_answered_promptly() {
     let _turn = alone();
@@ -175,8 +175,8 @@ fn malformed_requests_are_refused_or_closed() {
     is_unharmed(&mut appinfo);
 }
 
-/// Only the first response has to come (RFC 9112, 9.6). The next client with that port, as behind a proxy
-/// that has few ports left, is served.
+/// Only the first response has to come (RFC 9112, 9.6). The next client with the same port is served,
+/// as behind a proxy that has few ports left.
 #[test]
 fn a_connection_is_cut_after_sixteen_requests() {
     let mut appinfo = release().spawn();

@@ -47,8 +47,8 @@ pub struct Served {
     pub longest: Duration,
 }
 
-/// Attacks, and returns what the attack does and how two ordinary clients are served meanwhile: each sends one
-/// request after the other, each on a new connection.
+/// Attacks, and returns what the attack does, and what became of two ordinary clients meanwhile: each
+/// sends one request after the other, on new connections.
 pub fn serve_during<T: Send>(
     address: SocketAddr,
     attack: impl FnOnce() -> T + Send,
@@ -105,7 +105,7 @@ pub fn harms_nobody<T: Send>(leaked: u64, memory: u64, attack: impl FnOnce(&Appi
     is_unharmed(&mut appinfo);
 }
 
-/// What the server holds: threads, open files (0 where this user may not see them), resident kB of memory.
+/// What the server holds: threads, open files (0 where this user may not see them), kB of memory.
 fn holdings(appinfo: &Appinfo) -> [u64; 3] {
     let memory = appinfo.process().status().expect("/proc tells").vmrss;
     [appinfo.threads(), appinfo.open_files().unwrap_or(0), memory.expect("it has memory")]

@@ -189,8 +189,8 @@ fn is_hardly_noticed(during: &str, attack: &Attack, clients: u32, address: Socke
     assert!(served.longest <= PATIENCE, "{during}: {served:?}");
 }
 
-/// With the rights of a pod under the strictest policy: one container, the same supervisor in it all the
-/// time. In this machine's network, where the attackers have many addresses.
+/// With the rights of a pod under the strictest policy: one container, the same supervisor in it all
+/// the time. In this machine's network, where the attackers have many addresses.
 #[test]
 fn attacks_leave_a_container_alive() {
     let Some(engine) = Engine::of("docker") else { return };
