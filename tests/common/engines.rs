@@ -74,16 +74,6 @@ pub fn just(arguments: &str) -> String {
     run(Command::new("just").args(arguments.split_whitespace()).current_dir(repository()))
 }
 
-/// Runs just, which must fail, and returns its error messages.
-pub fn just_refuses(arguments: &str) -> String {
-    let _turn = alone();
-    let mut just = Command::new("just");
-    let just = just.args(arguments.split_whitespace()).current_dir(repository()).output();
-    let just = just.expect("just runs");
-    assert!(!just.status.success(), "just {arguments} succeeds");
-    String::from_utf8_lossy(&just.stderr).into_owned()
-}
-
 /// Images under a name of their own, which are removed when this is dropped.
 #[derive(Debug, PartialEq)]
 pub struct Images {

@@ -2,8 +2,6 @@
 
 use crate::common::*;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// The targets of the archives.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 

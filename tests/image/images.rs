@@ -38,7 +38,7 @@ fn is_configured_and_labeled(config: &Value) {
         ("/ExposedPorts", json!({"8080/tcp": {}})),
         ("/Labels/org.opencontainers.image.title", json!("appinfo")),
         ("/Labels/org.opencontainers.image.description", json!(env!("CARGO_PKG_DESCRIPTION"))),
-        ("/Labels/org.opencontainers.image.version", json!(env!("CARGO_PKG_VERSION"))),
+        ("/Labels/org.opencontainers.image.version", json!(VERSION)),
         ("/Labels/org.opencontainers.image.licenses", json!(env!("CARGO_PKG_LICENSE"))),
     ] {
         assert_eq!(config.pointer(field), Some(&value), "{field}");

@@ -3,8 +3,6 @@
 use crate::common::*;
 use crate::recipes::Workshop;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// What a pattern's group matches in a file.
 fn versions(pattern: &str, file: &str) -> Vec<String> {
     let pattern = Regex::new(pattern).expect("the pattern is right");

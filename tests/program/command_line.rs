@@ -6,8 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::common::*;
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
 /// The one sentence with which a start is refused.
 #[track_caller]
 fn refusal(start: Start) -> String {

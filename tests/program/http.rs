@@ -185,7 +185,6 @@ fn metrics_count_by_known_methods_and_paths() {
             "http_requests_total{method=\"GET\",path=\"other\",code=\"404\"} 2",
         ]
     );
-    let version = env!("CARGO_PKG_VERSION");
-    let build = format!("appinfo_build_info{{version=\"{version}\",variant=\"broken\"}}");
+    let build = format!("appinfo_build_info{{version=\"{VERSION}\",variant=\"broken\"}}");
     assert_eq!(metrics.metric(&build), Some(1.0));
 }
