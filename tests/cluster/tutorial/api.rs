@@ -10,53 +10,41 @@ pub fn discovery(path: &str) -> Option<Value> {
     known.get(path).cloned()
 }
 
-pub fn failure(code: u16, reason: &str) -> Value {
-    let message = format!("{reason}, says the simulated cluster");
-    json!({
-        "apiVersion": "v1", "kind": "Status", "status": "Failure",
-        "code": code, "reason": reason, "message": message,
-    })
-}
-
 /// Objects as the table that `kubectl get` prints.
 pub fn table(found: &Value) -> Value {
     let objects = found["items"].as_array().map_or(slice::from_ref(found), Vec::as_slice);
-    let column = |(name, _)| json!({"name": name, "type": "string", "format": "", "priority": 0});
+    let is_service = objects.iter().any(|object| object["kind"] == "Service");
+    let columns = match is_service {
+        true => "Name Type Cluster-IP External-IP Port(s) Age",
+        false => "Name Ready Status Restarts Age",
+    };
+    let column = |name| json!({"name": name, "type": "string"});
     let row = |object: &Value| {
-        let cells = cells(object).map(|(_, cell)| cell);
-        let (kind, metadata) = ("PartialObjectMetadata", &object["metadata"]);
-        let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": kind, "metadata": metadata});
-        json!({"cells": cells.collect::<Vec<_>>(), "object": object})
+        let (metadata, spec) = (&object["metadata"], &object["spec"]);
+        let (name, port) = (&metadata["name"], &spec["ports"][0]);
+        let ports = format!("{}:{}/TCP", port["port"], port["nodePort"]);
+        let status = if is_ending(object) { "Terminating" } else { "Running" };
+        json!({"cells": match is_service {
+            true => json!([name, spec["type"], spec["clusterIP"], "<none>", ports, "1s"]),
+            false => json!([name, "1/1", status, "0", "1s"]),
+        }})
     };
     json!({
         "apiVersion": "meta.k8s.io/v1", "kind": "Table",
-        "columnDefinitions": objects.iter().take(1).flat_map(cells).map(column).collect::<Vec<_>>(),
+        "columnDefinitions": columns.split(' ').map(column).collect::<Vec<_>>(),
         "rows": objects.iter().map(row).collect::<Vec<_>>(),
     })
 }
 
-/// Each column's name, and an object's value in it.
-fn cells(object: &Value) -> impl Iterator<Item = (&'static str, Value)> {
-    let (metadata, spec) = (&object["metadata"], &object["spec"]);
-    let name = ("Name", metadata["name"].clone());
-    let between = if object["kind"] == "Service" {
-        vec![
-            ("Type", spec["type"].clone()),
-            ("Cluster-IP", spec["clusterIP"].clone()),
-            ("External-IP", json!("<none>")),
-            ("Port(s)", json!(format!("8080:{}/TCP", spec["ports"][0]["nodePort"]))),
-        ]
-    } else {
-        let state = if metadata["deletionTimestamp"].is_null() { "Running" } else { "Terminating" };
-        vec![("Ready", json!("1/1")), ("Status", json!(state)), ("Restarts", json!("0"))]
-    };
-    [name].into_iter().chain(between).chain([("Age", json!("1s"))])
+/// Whether an object is being deleted.
+pub fn is_ending(object: &Value) -> bool {
+    !object["metadata"]["deletionTimestamp"].is_null()
 }
 
-/// Whether an object has all labels of a selector.
+/// Whether there is a selector, and an object has all of its labels.
 pub fn selects(selector: &Value, object: &Value) -> bool {
-    let mut labels = selector.as_object().into_iter().flatten();
-    labels.all(|(key, value)| object["metadata"]["labels"][key] == *value)
+    let has = |(key, value): (&String, &Value)| object["metadata"]["labels"][key] == *value;
+    selector.as_object().is_some_and(|labels| labels.iter().all(has))
 }
 
 /// Merges a strategic patch: objects key by key, lists item by item as their names say.
@@ -69,8 +57,7 @@ pub fn merge(object: &mut Value, patch: &Value) {
         }
         (Value::Array(items), Value::Array(patches)) => {
             for patch in patches {
-                let named = items.iter().position(|item| item["name"] == patch["name"]);
-                match named {
+                match items.iter().position(|item| item["name"] == patch["name"]) {
                     Some(index) if patch["$patch"] == "delete" => _ = items.remove(index),
                     Some(index) => merge(&mut items[index], patch),
                     None => items.push(patch.clone()),

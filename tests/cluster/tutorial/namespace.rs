@@ -26,8 +26,7 @@ impl Access {
     pub fn from_environment() -> Option<Access> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let context = variable("APPINFO_KUBE_CONTEXT")?;
-        let mut view = Command::new("kubectl");
-        view.args(["config", "view", "--raw", "--flatten", "--minify", "--output=json"]);
+        let mut view = command("kubectl config view --raw --flatten --minify --output=json");
         let kubeconfig = run(view.args(["--context", &context]));
         Some(Access {
             kubeconfig: serde_json::from_str(&kubeconfig).expect("kubectl prints JSON"),
@@ -53,7 +52,7 @@ impl Namespace<'_> {
         let mut kubeconfig = access.kubeconfig.clone();
         kubeconfig["contexts"][0]["context"]["namespace"] = json!(namespace.name);
         let file = namespace.folder.path().join("kubeconfig");
-        std::fs::write(file, kubeconfig.to_string()).expect("the folder can be written");
+        fs::write(file, kubeconfig.to_string()).expect("the folder can be written");
         let policy = json!({"pod-security.kubernetes.io/enforce": "restricted"});
         let metadata = json!({"name": namespace.name, "labels": policy});
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata});
@@ -93,12 +92,9 @@ impl Namespace<'_> {
 
 impl Drop for Namespace<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            for arguments in ["get pods -o wide", "get events", "logs -l app=appinfo --prefix"] {
-                let output = self.command("kubectl").args(arguments.split(' ')).output();
-                let printed = output.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
-                eprintln!("kubectl {arguments}\n{}", printed.unwrap_or_default());
-            }
+        if thread::panicking() {
+            let look = "kubectl get pods -o wide; kubectl get events; kubectl logs -l app=appinfo";
+            let _ = self.shell(&format!("set -x; exec >&2; {look} --prefix")).status();
         }
         let _ = self.command("kubectl").args(["delete", "namespace", &self.name]).output();
     }

@@ -1,8 +1,6 @@
 //! Plays the tutorial: runs its commands on a cluster, in a namespace of its own, and compares
 //! their output with what the tutorial shows.
 
-use std::collections::HashMap;
-use std::fs::File;
 use std::os::unix::process::CommandExt;
 
 use super::load::Load;
@@ -31,16 +29,14 @@ pub fn play(access: &Access) {
             },
         }
     }
-    assert!(
-        player.load.is_none() && player.background.is_empty(),
-        "the tutorial ends what it starts"
-    );
+    let is_over = player.load.is_none() && player.background.is_empty();
+    assert!(is_over, "the tutorial ends what it starts");
 }
 
 struct Player<'a> {
     /// The tutorial's ports, and those used instead, since they may be in use on this machine.
     ports: [(&'static str, String); 2],
-    background: HashMap<String, Background>,
+    background: BTreeMap<String, Background>,
     load: Option<Load>,
     /// The last field, because it is deleted when dropped, and what runs in the background uses it.
     namespace: Namespace<'a>,
@@ -49,13 +45,10 @@ struct Player<'a> {
 impl<'a> Player<'a> {
     fn new(access: &'a Access) -> Player<'a> {
         let namespace = Namespace::create(access);
-        File::create(namespace.folder.path().join("variables")).expect("it can be written");
-        Player {
-            ports: ["8080", "8001"].map(|port| (port, free_port().to_string())),
-            background: HashMap::new(),
-            load: None,
-            namespace,
-        }
+        fs::write(namespace.folder.path().join("variables"), "").expect("it can be written");
+        let free_port = || TcpListener::bind("127.0.0.1:0")?.local_addr().map(|it| it.port());
+        let ports = ["8080", "8001"].map(|port| (port, free_port().unwrap().to_string()));
+        Player { ports, background: BTreeMap::new(), load: None, namespace }
     }
 
     fn step(&mut self, step: &Step) {
@@ -72,8 +65,7 @@ impl<'a> Player<'a> {
             self.attempt(step).unwrap_or_else(|why| panic!("{at}: {why}"));
         }
         if step.commands.contains("NODE_PORT=") {
-            let url = self.url();
-            soon(&format!("{at}: {url} responds"), || load::request_first(&url));
+            soon(&format!("{at}: the Service responds"), || load::request_first(&self.url()));
         }
         eprintln!("({:.1?})", start.elapsed());
     }
@@ -157,14 +149,8 @@ fn soon(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let start = Instant::now();
     while let Err(why) = attempt() {
         assert!(start.elapsed() < SOON, "{what}: not in {SOON:?}: {why}");
-        std::thread::sleep(Duration::from_millis(200));
+        thread::sleep(Duration::from_millis(200));
     }
-}
-
-/// A port that is free now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// Commands in the background. When dropped, they and all that they have started are killed.

@@ -3,11 +3,9 @@
 //! as by the kubelet, and the Service distributes connections at random, as kube-proxy does, and
 //! learns a moment late that a pod ends.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use tiny_http::{Request, Response, Server};
 
-use tiny_http::{Header, Request, Response, Server};
-
-use super::api::{discovery, failure, merge, selects, table};
+use super::api::{discovery, is_ending, merge, selects, table};
 use super::namespace::Access;
 use crate::common::*;
 use crate::pod::{self, text};
@@ -19,6 +17,8 @@ const ENDPOINTS_LAG: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Cluster {
     address: SocketAddr,
+    /// Distributes connections, at a port of 127.0.0.1.
+    service: Service,
     state: Arc<Mutex<State>>,
 }
 
@@ -28,10 +28,6 @@ struct State {
     objects: BTreeMap<String, Value>,
     /// The processes, by the paths of their pods.
     pods: BTreeMap<String, Pod>,
-    /// How many pods there have been.
-    started: usize,
-    /// Distributes connections, at a port of 127.0.0.1; there once there is a Service.
-    service: Option<Service>,
 }
 
 impl Cluster {
@@ -43,16 +39,14 @@ impl Cluster {
         Cluster::with_node(json!({"status": {"addresses": addresses}}))
     }
 
-    /// A cluster of this node. If it is null, listing nodes is refused.
+    /// A cluster of this node.
     pub fn with_node(mut node: Value) -> Cluster {
         let server = Server::http("127.0.0.1:0").expect("there is a free port");
         let address = server.server_addr().to_ip().expect("it has an address");
-        let cluster = Cluster { address, state: Arc::default() };
-        if !node.is_null() {
-            let metadata = json!({"name": "node"});
-            merge(&mut node, &json!({"apiVersion": "v1", "kind": "Node", "metadata": metadata}));
-            cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
-        }
+        let cluster = Cluster { address, service: Service::new("", None), state: Arc::default() };
+        let kind = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node"}});
+        merge(&mut node, &kind);
+        cluster.state().objects.insert("/api/v1/nodes/node".to_owned(), node);
         let api = cluster.clone();
         thread::spawn(move || server.incoming_requests().for_each(|request| api.respond(request)));
         cluster
@@ -82,7 +76,7 @@ impl Cluster {
         );
         let programs = Folder::new();
         let kubectl = programs.path().join("kubectl");
-        std::fs::write(&kubectl, script).expect("the folder can be written");
+        fs::write(&kubectl, script).expect("the folder can be written");
         run(Command::new("chmod").arg("+x").arg(kubectl));
         let kubeconfig = self.kubeconfig("simulated");
         Access { kubeconfig, programs: Some(programs), ..Access::default() }
@@ -97,16 +91,16 @@ impl Cluster {
         let mut body = Vec::new();
         request.as_reader().read_to_end(&mut body).expect("kubectl sends what it announces");
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let url = request.url().replace("%3D", "=").replace("%2C", ",");
+        let url = request.url().replace("%3D", "=");
         let (path, query) = url.split_once('?').unwrap_or((&url, ""));
         let (status, text) = if let Some(rest) = path.strip_prefix("/port-forward/") {
             (200, self.forward_port(rest))
         } else if let Some((_, path)) = path.split_once("/services/appinfo:http/proxy") {
-            let service = self.state().service.as_ref().expect("there is one").address;
-            let response = get(service, path);
+            let response = get(self.service.address, path);
             (response.status, response.text().to_owned())
         } else if query.contains("sendInitialEvents=") {
-            (422, failure(422, "Invalid").to_string())
+            // Not every server can begin a watch with a list, so kubectl does without.
+            (422, String::new())
         } else if query.contains("watch=") || path == "/openapi/v2" {
             // Nothing happens except by kubectl, so a watch has no events. And before 1.27 kubectl
             // checks objects itself, with these schemas (protobuf): there are none.
@@ -123,17 +117,13 @@ impl Cluster {
                 "DELETE" => self.delete(path),
                 other => panic!("no kubectl command of the tutorial sends {other} {path}"),
             };
-            let as_table = |header: &Header| header.value.as_str().contains("as=Table");
-            match result {
-                Some(it) if request.headers().iter().any(as_table) => (200, table(&it).to_string()),
-                Some(it) => (200, it.to_string()),
-                None => (404, failure(404, "NotFound").to_string()),
-            }
+            let is_table =
+                request.headers().iter().any(|it| it.value.as_str().contains("as=Table"));
+            let result = result.map(|it| if is_table { table(&it) } else { it });
+            result.map_or((404, String::new()), |it| (200, it.to_string()))
         };
-        let json: Header = "Content-Type: application/json".parse().expect("it is a header");
-        let response = Response::from_string(text).with_status_code(status).with_header(json);
         // kubectl may have ended meanwhile.
-        let _ = request.respond(response);
+        let _ = request.respond(Response::from_data(text).with_status_code(status));
     }
 
     /// An object, a list of objects, or what the API says about itself.
@@ -147,9 +137,8 @@ impl Cluster {
             return None;
         }
         let parameter = |name| query.split('&').find_map(|pair| pair.strip_prefix(name));
-        let selector = parameter("labelSelector=").unwrap_or_default();
-        let selector: Value =
-            selector.split(',').filter_map(|label| label.split_once('=')).collect();
+        let label = parameter("labelSelector=").and_then(|label| label.split_once('='));
+        let selector: Value = label.into_iter().collect();
         let name = parameter("fieldSelector=metadata.name=");
         let items = state.objects.iter().filter(|(other, object)| {
             other.rsplit_once('/').is_some_and(|(collection, _)| collection == path)
@@ -157,9 +146,6 @@ impl Cluster {
                 && name.is_none_or(|name| object["metadata"]["name"] == name)
         });
         let items: Vec<_> = items.map(|(_, object)| object).collect();
-        if resource == "nodes" && items.is_empty() {
-            return None;
-        }
         let metadata = json!({"resourceVersion": "1"});
         Some(json!({"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}))
     }
@@ -170,12 +156,8 @@ impl Cluster {
         merge(&mut object["metadata"], &chosen);
         let mut state = self.state();
         if object["kind"] == "Service" {
-            let service = state.service.get_or_insert_with(|| Service::new("", None));
-            let port = service.address.port();
             object["spec"]["clusterIP"] = json!("10.96.0.10");
-            if object["spec"]["type"] == "NodePort" {
-                object["spec"]["ports"][0]["nodePort"] = json!(port);
-            }
+            object["spec"]["ports"][0]["nodePort"] = json!(self.service.address.port());
         }
         state.objects.insert(path.to_owned(), object);
         drop(state);
@@ -208,7 +190,7 @@ impl Cluster {
         let within = format!("{path}/");
         state.objects.retain(|other, _| !other.starts_with(&within));
         state.pods.retain(|other, _| !other.starts_with(&within));
-        Some(json!({"apiVersion": "v1", "kind": "Status", "status": "Success"}))
+        Some(object)
     }
 
     /// If it is a Deployment, starts as many pods of its template as it wants, each before one of
@@ -217,15 +199,13 @@ impl Cluster {
         let mut state = self.state();
         let mut object = state.objects[path].clone();
         if let Some(replicas) = object["spec"]["replicas"].as_u64() {
-            // Distinguishes its pods from older ones. Digits sort before `canary`, as on the page.
-            let mut hasher = DefaultHasher::new();
-            object["spec"]["template"].to_string().hash(&mut hasher);
-            let hash = format!("{:010}", hasher.finish() % 10_000_000_000);
-            let is_new = |pod: &String| pod.contains(&format!("-{hash}-"));
-            let (new, mut old): (Vec<_>, Vec<_>) =
-                state.pods_of(&object).into_iter().partition(is_new);
+            let pods = state.pods_of(&object).into_iter();
+            let is_new =
+                |pod: &String| state.objects[pod]["spec"] == object["spec"]["template"]["spec"];
+            let (new, mut old): (Vec<_>, Vec<_>) = pods.partition(is_new);
             for _ in new.len() as u64..replicas {
-                state.start_pod(&object, &hash);
+                state.start_pod(&object);
+                self.update_endpoints(&state);
                 if let Some(pod) = old.pop() {
                     self.end(&mut state, pod);
                 }
@@ -236,8 +216,17 @@ impl Cluster {
             });
             state.objects.insert(path.to_owned(), object.clone());
         }
-        state.update_endpoints();
+        self.update_endpoints(&state);
         object
+    }
+
+    /// Lets the Service distribute connections to the pods that its selector matches.
+    fn update_endpoints(&self, state: &State) {
+        let service = state.objects.values().find(|object| object["kind"] == "Service");
+        let Some(selector) = service.map(|service| &service["spec"]["selector"]) else { return };
+        let is_endpoint = |path: &String| selects(selector, &state.objects[path]);
+        let pods = state.pods.iter().filter(|(path, _)| is_endpoint(path));
+        self.service.set_pods(pods.map(|(_, pod)| pod));
     }
 
     /// Ends a pod as Kubernetes does: the pod gets SIGTERM at once, the Service learns of it later.
@@ -249,7 +238,7 @@ impl Cluster {
         thread::spawn(move || {
             thread::sleep(ENDPOINTS_LAG);
             let pod = cluster.state().pods.remove(&path);
-            cluster.state().update_endpoints();
+            cluster.update_endpoints(&cluster.state());
             pod.map(|mut pod| pod.appinfo.wait());
             cluster.state().objects.remove(&path);
         });
@@ -266,10 +255,11 @@ impl Cluster {
 }
 
 impl State {
-    fn start_pod(&mut self, deployment: &Value, hash: &str) {
-        self.started += 1;
+    fn start_pod(&mut self, deployment: &Value) {
         let owner = &deployment["metadata"];
-        let name = format!("{}-{hash}-{:05}", text(&owner["name"]), self.started);
+        // Digits sort before `canary`, as on the page.
+        let hash = format!("{:010}", fastrand::u32(..));
+        let name = format!("{}-{hash}-00000", text(&owner["name"]));
         let namespace = text(&owner["namespace"]);
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
         let mut pod = deployment["spec"]["template"].clone();
@@ -278,27 +268,12 @@ impl State {
         merge(&mut pod, &json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata}));
         self.pods.insert(path.clone(), pod::start(&pod));
         self.objects.insert(path, pod);
-        self.update_endpoints();
     }
 
     /// The paths of a Deployment's pods that are not about to end.
     fn pods_of(&self, deployment: &Value) -> Vec<String> {
         let selector = &deployment["spec"]["selector"]["matchLabels"];
-        let is_own = |path: &&String| {
-            let pod = &self.objects[*path];
-            !selector.is_null()
-                && pod["metadata"]["deletionTimestamp"].is_null()
-                && selects(selector, pod)
-        };
-        self.pods.keys().filter(is_own).cloned().collect()
-    }
-
-    /// Lets the Service distribute connections to the pods that its selector matches.
-    fn update_endpoints(&self) {
-        let object = self.objects.values().find(|object| object["kind"] == "Service");
-        let (Some(service), Some(object)) = (&self.service, object) else { return };
-        let is_endpoint = |path: &String| selects(&object["spec"]["selector"], &self.objects[path]);
-        let pods = self.pods.iter().filter(|(path, _)| is_endpoint(path));
-        service.set_pods(pods.map(|(_, pod)| pod));
+        let is_own = |pod: &Value| selects(selector, pod) && !is_ending(pod);
+        self.pods.keys().filter(|path| is_own(&self.objects[*path])).cloned().collect()
     }
 }
