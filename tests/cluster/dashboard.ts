@@ -31,4 +31,13 @@ type Ours = Omit<Dashboard, 'panels'> & {
   )[];
 };
 
+// The compiler sees a misspelt field, a value that a field cannot have, and one of another type.
+type Custom = Json<Partial<timeseries.FieldConfig>>;
+// @ts-expect-error
+export const misspelt: Custom = { linewidth: 2 };
+// @ts-expect-error
+export const impossible: Custom = { drawStyle: 'lines' };
+// @ts-expect-error
+export const untyped: Partial<Json<Ours>> = { refresh: 5 };
+
 export const dashboard: Json<Ours> =
