@@ -3,15 +3,10 @@
 
 use crate::common::*;
 use crate::objects::named;
+use crate::tutorial::matches;
 use crate::tutorial::namespace::{Access, Namespace};
+use crate::tutorial::readme::block;
 use crate::tutorial::simulated::Cluster;
-use crate::tutorial::{matches, readme};
-
-/// The commands of the block that contains these words.
-fn block(words: &str) -> String {
-    let found = readme::blocks().into_iter().find(|step| step.commands.contains(words));
-    found.unwrap_or_else(|| panic!("no block says {words}")).commands
-}
 
 /// Acts with bash, then with zsh, in a cluster whose node has these addresses.
 fn in_both_shells(addresses: &[&str], act: impl Fn(&Namespace)) {
@@ -41,7 +36,8 @@ fn the_url_has_the_nodes_first_address() {
         in_both_shells(&addresses, |namespace| {
             namespace.kubectl("create -f manifests/appinfo-service.yaml");
             let port = &get(namespace, "service/appinfo")["spec"]["ports"][0]["nodePort"];
-            let printed = shell(namespace, &format!("{}echo $URL $no_proxy", block("NODE=")));
+            let printed =
+                shell(namespace, &format!("{}echo $URL $no_proxy", block("NODE=").commands));
             assert_eq!(printed, format!("http://{host}:{port} {},\n", addresses[0]));
         });
     }
@@ -82,7 +78,7 @@ fn just_knows_a_cluster_by_its_nodes() {
 #[test]
 fn catching_up_and_starting_over_clear_what_was_set() {
     in_both_shells(&["127.0.0.1"], |namespace| {
-        let catch_up = block("kubectl replace -f manifests\n");
+        let catch_up = block("kubectl replace -f manifests\n").commands;
         let with_canary = catch_up.replace("-f manifests", "-f manifests/canary/fixed.yaml");
         let with_canary = with_canary.lines().take(2).collect::<Vec<_>>().join("\n");
 
@@ -108,7 +104,7 @@ fn catching_up_and_starting_over_clear_what_was_set() {
             assert_eq!(get(namespace, name)["spec"], expected, "{name}");
         }
 
-        shell(namespace, &block("kubectl wait --for=delete"));
+        shell(namespace, &block("kubectl wait --for=delete").commands);
         assert_eq!(namespace.kubectl("get deployments,services,pods -o name"), "");
     });
 }
@@ -121,7 +117,7 @@ fn the_manifests_can_be_adapted_to_a_policy_and_a_quota() {
         matches("`(kubectl set resources [^`]*)`", &readme).pop_first().expect("it is there");
     in_both_shells(&["127.0.0.1"], |namespace| {
         namespace.kubectl("create -f manifests/appinfo.yaml");
-        shell(namespace, &block("sed 's/NodePort/ClusterIP/'"));
+        shell(namespace, &block("sed 's/NodePort/ClusterIP/'").commands);
         assert_eq!(get(namespace, "service/appinfo")["spec"]["type"], "ClusterIP");
         shell(namespace, &limit);
         let deployment = get(namespace, "deployment/appinfo");

@@ -1,6 +1,6 @@
 //! The manifests as Kubernetes reads them: a list of objects.
 
-use crate::common::*;
+use crate::common::{self, *};
 
 /// The YAML files of all folders, each of which one `kubectl create -f` creates.
 pub fn all_files() -> Vec<PathBuf> {
@@ -13,11 +13,16 @@ pub fn all_files() -> Vec<PathBuf> {
     files
 }
 
+/// The text of all of them.
+pub fn text() -> String {
+    all_files().iter().map(common::text).collect()
+}
+
 /// All objects.
 pub fn all() -> Vec<Value> {
     let objects = |file: &PathBuf| -> Vec<Value> {
-        let text = std::fs::read_to_string(file).expect("a manifest can be read");
-        serde_saphyr::from_multiple(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
+        let objects = serde_saphyr::from_multiple(&common::text(file));
+        objects.unwrap_or_else(|why| panic!("{}: {why}", file.display()))
     };
     all_files().iter().flat_map(objects).collect()
 }
@@ -29,30 +34,12 @@ pub fn of_kind(kind: &str) -> Vec<Value> {
 
 /// `kind/name`, as kubectl has it.
 pub fn id(object: &Value) -> String {
-    let text = |value: &Value| value.as_str().expect("an object has a kind and a name").to_owned();
-    format!("{}/{}", text(&object["kind"]).to_lowercase(), text(&object["metadata"]["name"]))
+    let [kind, name] = [&object["kind"], &object["metadata"]["name"]].map(|it| it.as_str());
+    format!("{}/{}", kind.expect("it has one").to_lowercase(), name.expect("it has one"))
 }
 
 /// The object of that name.
 pub fn named(name: &str) -> Value {
     let object = all().into_iter().find(|object| id(object) == name);
     object.unwrap_or_else(|| panic!("there is no {name}"))
-}
-
-/// Every value as `/path/to/it=value`; what stands in a list has the list's path.
-pub fn leaves(path: &str, value: &Value) -> Vec<String> {
-    match value {
-        Value::Object(fields) => {
-            fields.iter().flat_map(|(key, value)| leaves(&format!("{path}/{key}"), value)).collect()
-        }
-        Value::Array(items) => items.iter().flat_map(|item| leaves(path, item)).collect(),
-        Value::String(text) => vec![format!("{path}={text}")],
-        other => vec![format!("{path}={other}")],
-    }
-}
-
-/// The rest of each leaf, in any manifest, that starts like this.
-pub fn values_at(place: &str) -> BTreeSet<String> {
-    let leaves = all().into_iter().flat_map(|object| leaves("", &object));
-    leaves.filter_map(|leaf| leaf.strip_prefix(place).map(str::to_owned)).collect()
 }

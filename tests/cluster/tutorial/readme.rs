@@ -1,6 +1,7 @@
 //! The pages as scripts: their command blocks, the output that they show, and the notes that a
 //! reader does not see.
 
+use super::matches;
 use crate::common::{self, *};
 
 /// The front page, the tutorial, and what follows from it.
@@ -37,6 +38,12 @@ pub fn blocks() -> Vec<Step> {
     PAGES.map(script).into_iter().flatten().filter(|step| !step.commands.is_empty()).collect()
 }
 
+/// The first block of commands that contains these words.
+pub fn block(words: &str) -> Step {
+    let found = blocks().into_iter().find(|step| step.commands.contains(words));
+    found.unwrap_or_else(|| panic!("no block says {words}"))
+}
+
 /// The text of all pages.
 pub fn text() -> String {
     PAGES.map(common::text).concat()
@@ -48,42 +55,29 @@ pub fn prose(text: &str) -> String {
     hidden.replace_all(text, "").into_owned()
 }
 
-/// The whole script of a page. Panics with the line where it breaks the rules.
+/// The whole script of a page. Panics if it breaks the rules.
 pub fn script(name: &str) -> Vec<Step> {
     let text = common::text(name);
-    let blocks = r"(?m)^<!-- (?<note>.*) -->$|^```(?<language>\w*)\n(?<block>(?s:.*?))^```$";
-    let blocks = Regex::new(blocks).expect("the pattern is right");
-    let alone = Regex::new("^(load: on|load: off|stop: [a-z-]+)$").expect("the pattern is right");
-    let how =
-        r"^(not run: .*|background: [a-z-]+|(soon|aside|release|outside image)(, (soon|aside))*)$";
-    let how = Regex::new(how).expect("the pattern is right");
-    let (mut steps, mut note) = (Vec::new(), String::new());
-    for found in blocks.captures_iter(&text) {
+    let step = [
+        r"(?m)^<!-- (?<alone>load: on|load: off|stop: [a-z-]+) -->$",
+        r"|(?:^<!-- (?<how>not run: .*|background: [a-z-]+",
+        r"|(?:soon|aside|release|outside image)(?:, (?:soon|aside))*) -->\n)?",
+        r"^```sh\n(?<commands>(?s:.*?))^```$(?:\n\n```text\n(?<output>(?s:.*?))^```$)?",
+    ];
+    let step = Regex::new(&step.concat()).expect("the pattern is right");
+    // Excerpts of a manifest, and a query to paste.
+    let known = ["```yaml", "```promql"].map(str::to_owned).into();
+    let rest = matches(r"(?m)^(<!--.*|```\w+)$", &step.replace_all(&text, ""));
+    assert!(rest.is_subset(&known), "{name}: what is {rest:?}?");
+    let steps = step.captures_iter(&text).map(|found| {
+        let group = |name| found.name(name).map(|group| group.as_str().to_owned());
         let before = &text[..found.get(0).expect("it is found").start()];
-        let line = before.lines().count() + 1;
-        let group = |name| found.name(name).map_or("", |group| group.as_str()).to_owned();
-        match (group("note"), group("language").as_str()) {
-            (note, _) if alone.is_match(&note) => {
-                steps.push(Step { line, note, ..Step::default() });
-            }
-            (other, _) if how.is_match(&other) => {
-                assert_eq!(note, "", "line {line}: one note for a block");
-                note = other;
-            }
-            (other, "sh") if other.is_empty() => {
-                let (note, commands) = (std::mem::take(&mut note), group("block"));
-                steps.push(Step { line, note, commands, output: None });
-            }
-            (_, "text") => {
-                assert!(before.ends_with("```\n\n"), "line {line}: an output follows its commands");
-                steps.last_mut().expect("there are commands").output = Some(group("block"));
-            }
-            // An excerpt of a manifest, or a query to paste.
-            (_, "yaml" | "promql") => {}
-            (note, language) => {
-                panic!("line {line}: what is {note:?}, or a block of {language:?}?")
-            }
+        Step {
+            line: before.lines().count() + 1,
+            note: group("alone").or(group("how")).unwrap_or_default(),
+            commands: group("commands").unwrap_or_default(),
+            output: group("output"),
         }
-    }
-    steps
+    });
+    steps.collect()
 }
