@@ -49,28 +49,27 @@ fn just_knows_a_cluster_by_its_nodes() {
     needs!("bash", "just", "kubectl");
     let folder = Folder::new();
     let file = folder.path().join("kubeconfig");
-    let provider = |id: &str| json!({"spec": {"providerID": id}});
-    let label = |key: &str, value: &str| json!({"metadata": {"labels": {key: value}}});
-    for (context, node, cluster) in [
-        ("work", provider("kind://podman/canary/canary-worker"), "kind canary"),
-        ("docker-desktop", provider("kind://docker/desktop/desktop-worker"), "docker"),
-        ("docker-desktop", json!({}), "docker"),
-        ("colima-class", provider("k3s://colima-class"), "docker"),
-        ("work", provider("k3s://k3d-a-b-agent-1"), "k3d a-b"),
-        ("default", provider("k3s://laptop"), "k3s"),
-        ("class", label("minikube.k8s.io/name", "class"), "minikube class"),
-        ("work", label("microk8s.io/cluster", "true"), "microk8s"),
-        ("gke_canary", provider("gce://canary/europe-west4-a/gke-1"), "unknown"),
-        // Without access to the nodes, by the usual names.
-        ("kind-canary", Value::Null, "kind canary"),
-        ("k3d-a-b", Value::Null, "k3d a-b"),
-        ("minikube", Value::Null, "minikube minikube"),
+    for (context, provider, label, cluster) in [
+        ("work", "kind://podman/canary/canary-worker", "", "kind canary"),
+        ("docker-desktop", "kind://docker/desktop/desktop-worker", "", "docker"),
+        ("colima-class", "k3s://colima-class", "", "docker"),
+        ("work", "k3s://k3d-a-b-agent-1", "", "k3d a-b"),
+        ("default", "k3s://laptop", "", "k3s"),
+        ("class", "", "minikube.k8s.io/name", "minikube it"),
+        ("work", "", "microk8s.io/cluster", "microk8s"),
+        ("gke_canary", "gce://canary/europe-west4-a/gke-1", "", "unknown"),
+        // Where the nodes do not tell, by the usual names.
+        ("kind-canary", "", "", "kind canary"),
+        ("k3d-a-b", "", "", "k3d a-b"),
+        ("minikube", "", "", "minikube minikube"),
     ] {
-        let kubeconfig = Cluster::with_node(node.clone()).kubeconfig(context);
-        std::fs::write(&file, kubeconfig.to_string()).expect("the folder can be written");
-        let mut just = Command::new("just");
-        just.args(["cluster", context]).current_dir(repository()).env("KUBECONFIG", &file);
-        assert_eq!(run(&mut just).trim(), cluster, "{context}: {node}");
+        let labels = json!({"labels": {label: "it"}});
+        let node = json!({"metadata": labels, "spec": {"providerID": provider}});
+        let kubeconfig = Cluster::with_node(node).kubeconfig(context);
+        fs::write(&file, kubeconfig.to_string()).expect("the folder can be written");
+        let mut just = command(&format!("just cluster {context}"));
+        just.current_dir(repository()).env("KUBECONFIG", &file);
+        assert_eq!(run(&mut just).trim(), cluster, "{context}");
     }
 }
 

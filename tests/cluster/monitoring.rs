@@ -24,14 +24,15 @@ fn config_for(targets: &Value) -> String {
 
 #[test]
 fn promtool_finds_no_fault_with_the_metrics() {
-    needs!("bash", "curl", "promtool");
+    needs!("promtool");
     let appinfo = Start::new().args("--variant broken").spawn();
     for target in ["/v1/appinfo", "/metrics", "/nowhere"] {
         appinfo.get(target);
     }
-    assert!(appinfo.get("/metrics").text().contains("http_requests_total{"));
-    let check = format!("curl -s http://{}/metrics | promtool check metrics 2>&1", appinfo.address);
-    assert_eq!(run(Command::new("bash").args(["-o", "pipefail", "-c", &check])), "");
+    let metrics = appinfo.get("/metrics");
+    assert!(metrics.text().contains("http_requests_total{"));
+    let check = "printf %s \"$0\" | promtool check metrics 2>&1";
+    assert_eq!(run(Command::new("sh").args(["-c", check, metrics.text()])), "");
 }
 
 /// The stories of rules.test.yml.
@@ -89,10 +90,10 @@ pub struct Canary {
 }
 
 impl Canary {
-    /// Starts a canary of this Deployment, with these variables.
-    pub fn start(canary: &str, variables: &[(&str, &str)]) -> Canary {
+    /// Starts a canary with these variables.
+    fn start(variables: &[(&str, &str)]) -> Canary {
         let stable = (1..=3).map(|number| start("appinfo", number, &[]));
-        let pods: Vec<_> = stable.chain([start(canary, 1, variables)]).collect();
+        let pods: Vec<_> = stable.chain([start("appinfo-canary-fixed", 1, variables)]).collect();
         let mut targets: Vec<_> =
             pods[..3].iter().map(|pod| target(pod, "ready", "true")).collect();
         // Pods that are not ready are scraped, too.
@@ -116,8 +117,8 @@ impl Canary {
         let path = |name| folder.path().join(name);
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
         fs::write(path("rules.yml"), rules).expect("the folder can be written");
-        let mut prometheus = Command::new("prometheus");
-        prometheus.args(["--config.file=prometheus.yml", "--web.listen-address=127.0.0.1:0"]);
+        let options = "--config.file=prometheus.yml --web.listen-address=127.0.0.1:0";
+        let mut prometheus = command(&format!("prometheus {options}"));
         let prometheus = Server::start(prometheus.current_dir(folder.path()), LISTENING);
         until("Prometheus is ready", || get(prometheus.address, "/-/ready").status == 200);
         Canary { pods, prometheus, rounds: 0, _folder: folder }
@@ -125,9 +126,9 @@ impl Canary {
 
     /// The results of an instant query, asked as the tutorial does.
     fn query(&self, expression: &str) -> Vec<Value> {
-        let url = format!("http://{}", self.prometheus.address);
-        let mut promtool = Command::new("promtool");
-        let printed = run(promtool.args(["query", "instant", "--format=json", &url, expression]));
+        let promtool = "promtool query instant --format=json http://";
+        let mut promtool = command(&format!("{promtool}{}", self.prometheus.address));
+        let printed = run(promtool.arg(expression));
         serde_json::from_str(&printed).expect("a list")
     }
 
@@ -156,25 +157,24 @@ impl Canary {
             is_true(self)
         });
     }
-
-    /// Waits until a comparison has results, so that it is true.
-    fn shows(&mut self, comparison: &str) {
-        self.becomes(comparison, |canary| !canary.query(comparison).is_empty());
-    }
 }
 
 /// As in the tutorial's optional chapter: a canary that is right most of the time, and quick.
 #[test]
 fn prometheus_sees_a_canary_that_is_only_a_little_bad() {
     needs!("prometheus", "promtool");
-    let a_little_bad =
-        [("APPINFO_ERROR_RATE", "8"), ("APPINFO_DELAY", "300"), ("APPINFO_DELAY_RATE", "10")];
-    let mut canary = Canary::start("appinfo-canary-fixed", &a_little_bad);
-    canary.shows("0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09");
-    canary.shows("release:http_errors:ratio_rate1m{release='stable'} == 0");
-    let p99 = "release:http_request_duration_seconds:p99_rate1m";
-    canary.shows(&format!("0.25 < {p99}{{release='canary'}} < 0.5"));
-    canary.shows(&format!("{p99}{{release='stable'}} < 0.1"));
+    let delay = ("APPINFO_DELAY", "300");
+    let a_little_bad = [("APPINFO_ERROR_RATE", "8"), delay, ("APPINFO_DELAY_RATE", "10")];
+    let mut canary = Canary::start(&a_little_bad);
+    // A comparison that is true has results.
+    for comparison in [
+        "0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09",
+        "release:http_errors:ratio_rate1m{release='stable'} == 0",
+        "0.25 < release:http_request_duration_seconds:p99_rate1m{release='canary'} < 0.5",
+        "release:http_request_duration_seconds:p99_rate1m{release='stable'} < 0.1",
+    ] {
+        canary.becomes(comparison, |canary| !canary.query(comparison).is_empty());
+    }
 
     // Nothing is lost or counted twice, and probes are no users.
     for (release, count) in [("stable", 3 * canary.rounds), ("canary", canary.rounds)] {

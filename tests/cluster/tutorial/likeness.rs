@@ -1,30 +1,24 @@
 //! Whether a command printed what the tutorial shows: the same except for names that Kubernetes
 //! makes up, addresses, ages and figures; shares within what chance allows.
 
-use std::sync::LazyLock;
-
 use crate::common::*;
 
 /// What differs between clusters and between runs, and its placeholder.
-static VARIES: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-    [
-        (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
-        (r#""pod-template-hash":"[a-z0-9]+""#, r#""pod-template-hash":"HASH""#),
-        (r"\b\d+\.\d+\.\d+\.\d+(:80\d\d)?\b", "ADDRESS$1"),
-        (r"8080:\d{5}/TCP", "8080:PORT/TCP"),
-        // The last column of a table: an age.
-        (r"\s([0-9]+[dhms])+$", " AGE"),
-        // kubectl says this since 1.34.
-        (r" from \S+ namespace$", ""),
-        // Prometheus' time; a share's first decimal; any other figure except 0 and 1.
-        (r" @\[[0-9.]+\]$", ""),
-        (r"(:ratio_.*)=> (0\.\d)\d*$", "$1=> SHARE $2"),
-        (r"=> ([0-9]+[.e][-+.e0-9]*|[2-9]|[0-9]{2,})$", "=> FIGURE"),
-        (r"\s+", " "),
-    ]
-    .map(|(pattern, stands_for)| (Regex::new(pattern).expect("the pattern is right"), stands_for))
-    .into()
-});
+const VARIES: [(&str, &str); 10] = [
+    (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
+    (r#""pod-template-hash":"[a-z0-9]+""#, r#""pod-template-hash":"HASH""#),
+    (r"\b\d+\.\d+\.\d+\.\d+(:80\d\d)?\b", "ADDRESS$1"),
+    (r"8080:\d{5}/TCP", "8080:PORT/TCP"),
+    // The last column of a table: an age.
+    (r"\s([0-9]+[dhms])+$", " AGE"),
+    // kubectl says this since 1.34.
+    (r" from \S+ namespace$", ""),
+    // Prometheus' time; a share's first decimal; any other figure except 0 and 1.
+    (r" @\[[0-9.]+\]$", ""),
+    (r"(:ratio_.*)=> (0\.\d)\d*$", "$1=> SHARE $2"),
+    (r"=> ([0-9]+[.e][-+.e0-9]*|[2-9]|[0-9]{2,})$", "=> FIGURE"),
+    (r"\s+", " "),
+];
 
 /// Compares. An error says what was expected and what came.
 pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
@@ -40,6 +34,7 @@ pub fn compare(shown: &str, printed: &str) -> Result<(), String> {
 /// The line, with placeholders for what varies.
 fn plain_line(line: &str) -> String {
     let line = VARIES.iter().fold(line.to_owned(), |line, (pattern, stands_for)| {
+        let pattern = Regex::new(pattern).expect("the pattern is right");
         pattern.replace_all(&line, *stands_for).into_owned()
     });
     line.trim().to_owned()
