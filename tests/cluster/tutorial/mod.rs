@@ -68,8 +68,10 @@ fn the_tutorial_runs_with_a_releases_files_in_zsh() {
     let mut copy = command("cp target/dist/manifests.tar.gz target/dist/SHA256SUMS");
     run(copy.arg(release.path()).current_dir(repository()));
     let mut access = Cluster::with_addresses(&["127.0.0.1"]).access();
-    let awk = access.programs.as_ref().expect("there is a folder").path().join("awk");
-    run(Command::new("sh").args(["-c", "ln -s \"$(command -v mawk)\" \"$0\""]).arg(awk));
+    let programs = Folder::new();
+    let link = "ln -s \"$(command -v mawk)\" awk";
+    run(Command::new("sh").args(["-c", link]).current_dir(programs.path()));
+    access.programs.push(programs.path().to_owned());
     access.release = Some(release);
     access.zsh = true;
     access.variables = vec![

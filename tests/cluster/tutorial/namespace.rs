@@ -11,8 +11,8 @@ pub struct Access {
     pub node: Option<String>,
     /// Whether the cluster can have images of other registries.
     pub outside_images: bool,
-    /// A folder whose programs take precedence.
-    pub programs: Option<Folder>,
+    /// Folders whose programs take precedence.
+    pub programs: Vec<PathBuf>,
     /// A folder with a release's files, to run the commands in; else it is the repository.
     pub release: Option<Folder>,
     /// Whether the shell is zsh; else it is bash.
@@ -79,11 +79,12 @@ impl Namespace<'_> {
     /// A program that knows only this namespace of this cluster.
     fn command(&self, program: &str) -> Command {
         let Access { programs, release, .. } = self.access;
-        let programs = programs.iter().map(|folder| format!("{}:", folder.path().display()));
-        let path = programs.collect::<String>() + &std::env::var("PATH").unwrap_or_default();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = programs.iter().cloned().chain(std::env::split_paths(&path));
         let mut command = Command::new(program);
         command.current_dir(release.as_ref().map_or(repository(), Folder::path));
-        command.env("PATH", path).stdin(Stdio::null());
+        command.env("PATH", std::env::join_paths(path).expect("no folder has a colon"));
+        command.stdin(Stdio::null());
         command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
         command.env("KUBECACHEDIR", self.folder.path().join("cache"));
         command

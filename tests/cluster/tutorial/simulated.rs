@@ -62,24 +62,10 @@ impl Cluster {
         })
     }
 
-    /// Access with a kubectl that precedes the real one and lets this process do `port-forward`,
-    /// whose protocol (SPDY) does not matter here.
+    /// Access with a kubectl of its own.
     pub fn access(&self) -> Access {
-        let script = format!(
-            "#!/usr/bin/env bash\n\
-             if [ \"$1\" = port-forward ]; then\n\
-                 curl -s --noproxy '*' \"http://{}/port-forward/$2/$3\"\n\
-                 exec tail -f /dev/null\n\
-             fi\n\
-             PATH=${{PATH#*:}} exec kubectl \"$@\"\n",
-            self.address
-        );
-        let programs = Folder::new();
-        let kubectl = programs.path().join("kubectl");
-        fs::write(&kubectl, script).expect("the folder can be written");
-        run(Command::new("chmod").arg("+x").arg(kubectl));
-        let kubeconfig = self.kubeconfig("simulated");
-        Access { kubeconfig, programs: Some(programs), ..Access::default() }
+        let programs = vec![repository().join("tests/cluster/tutorial/bin")];
+        Access { kubeconfig: self.kubeconfig("simulated"), programs, ..Access::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
