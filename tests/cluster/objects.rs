@@ -4,13 +4,9 @@ use crate::common::{self, *};
 
 /// The YAML files of all folders, each of which one `kubectl create -f` creates.
 pub fn all_files() -> Vec<PathBuf> {
-    let folders = ["manifests", "manifests/canary", "manifests/monitoring"];
-    let entries = folders.map(|it| repository().join(it).read_dir().expect("it can be read"));
-    let files = entries.into_iter().flatten().map(|entry| entry.expect("it can be read").path());
-    let mut files: Vec<_> =
-        files.filter(|file| file.extension() == Some("yaml".as_ref())).collect();
-    files.sort();
-    files
+    let list = "ls manifests/*.yaml manifests/*/*.yaml";
+    let files = run(Command::new("sh").args(["-c", list]).current_dir(repository()));
+    files.lines().map(|file| repository().join(file)).collect()
 }
 
 /// The text of all of them.

@@ -16,7 +16,9 @@ pub fn start(object: &Value) -> Pod {
     }
     let labels = object["metadata"]["labels"].as_object().expect("it has labels");
     let labels: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), text(value))).collect();
-    let variant = variant(text(&container["image"]));
+    // The variant in the image, as the tutorial's table has it.
+    let row = format!(r"(?m)^\| `{}` \| `(\w+)` \|", text(&container["image"]));
+    let variant = matches(&row, &readme::text()).pop_first().expect("the image is known");
     let pod = Pod::new(start, text(&object["metadata"]["name"]), &variant, &labels);
     for probe in ["readinessProbe", "livenessProbe"] {
         let path = text(&container[probe]["httpGet"]["path"]);
@@ -27,10 +29,4 @@ pub fn start(object: &Value) -> Pod {
 
 pub fn text(value: &Value) -> &str {
     value.as_str().expect("it is a text")
-}
-
-/// The variant in an image, as the tutorial's table has it.
-fn variant(image: &str) -> String {
-    let row = format!(r"(?m)^\| `{image}` \| `(\w+)` \|");
-    matches(&row, &readme::text()).pop_first().expect("the image is known")
 }

@@ -4,7 +4,7 @@
 use crate::common::*;
 
 /// What differs between clusters and between runs, and its placeholder.
-const VARIES: [(&str, &str); 10] = [
+const VARIES: &[(&str, &str)] = &[
     (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
     (r#""pod-template-hash":"[a-z0-9]+""#, r#""pod-template-hash":"HASH""#),
     (r"\b\d+\.\d+\.\d+\.\d+(:80\d\d)?\b", "ADDRESS$1"),

@@ -60,34 +60,27 @@ impl Namespace<'_> {
         namespace
     }
 
-    /// Runs kubectl with arguments separated by white space.
+    /// Runs kubectl with these arguments.
     pub fn kubectl(&self, arguments: &str) -> String {
-        run(self.command("kubectl").args(arguments.split(' ')))
+        run(&mut self.shell(&format!("kubectl {arguments}")))
     }
 
-    /// A shell that runs these commands, without the user's start-up files.
+    /// A shell that runs these commands and knows only this namespace of this cluster, without the
+    /// user's start-up files.
     pub fn shell(&self, commands: &str) -> Command {
-        let (program, bare) = if self.access.zsh { ("zsh", "-f") } else { ("bash", "--norc") };
-        let mut shell = self.command(program);
-        shell.args([bare, "-c", commands]);
-        // Readers may have it or not; the tests' shells fail if a variable is unset.
-        shell.env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
-        shell.envs(self.access.variables.iter().map(|(name, value)| (name, value)));
-        shell
-    }
-
-    /// A program that knows only this namespace of this cluster.
-    fn command(&self, program: &str) -> Command {
-        let Access { programs, release, .. } = self.access;
+        let Access { programs, release, zsh, variables, .. } = self.access;
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = programs.iter().cloned().chain(std::env::split_paths(&path));
-        let mut command = Command::new(program);
-        command.current_dir(release.as_ref().map_or(repository(), Folder::path));
-        command.env("PATH", std::env::join_paths(path).expect("no folder has a colon"));
-        command.stdin(Stdio::null());
-        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
-        command.env("KUBECACHEDIR", self.folder.path().join("cache"));
-        command
+        let mut shell = command(if *zsh { "zsh -f -c" } else { "bash --norc -c" });
+        shell.arg(commands).stdin(Stdio::null());
+        shell.current_dir(release.as_ref().map_or(repository(), Folder::path));
+        shell.env("PATH", std::env::join_paths(path).expect("no folder has a colon"));
+        shell.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        shell.env("KUBECACHEDIR", self.folder.path().join("cache"));
+        // Readers may have it or not; the tests' shells fail if a variable is unset.
+        shell.env("no_proxy", std::env::var("no_proxy").unwrap_or_default());
+        shell.envs(variables.iter().map(|(name, value)| (name, value)));
+        shell
     }
 }
 
@@ -97,6 +90,6 @@ impl Drop for Namespace<'_> {
             let look = "kubectl get pods -o wide; kubectl get events; kubectl logs -l app=appinfo";
             let _ = self.shell(&format!("set -x; exec >&2; {look} --prefix")).status();
         }
-        let _ = self.command("kubectl").args(["delete", "namespace", &self.name]).output();
+        let _ = self.shell(&format!("kubectl delete namespace {}", self.name)).output();
     }
 }

@@ -14,19 +14,23 @@ const SOON: Duration = Duration::from_secs(240);
 
 /// Plays the whole tutorial.
 pub fn play(access: &Access) {
-    let mut player = Player::new(access);
+    let free_port = || TcpListener::bind("127.0.0.1:0")?.local_addr().map(|it| it.port());
+    let mut player = Player {
+        ports: ["8080", "8001"].map(|port| (port, free_port().unwrap().to_string())),
+        background: BTreeMap::new(),
+        load: None,
+        namespace: Namespace::create(access),
+    };
     for step in readme::script(TUTORIAL) {
         let is_left_out = step.is("not run")
             || step.is("release") && access.release.is_none()
             || step.is("outside image") && !access.outside_images;
-        match step.note.as_str() {
-            "load: on" => player.load = Some(Load::start(&player.url())),
-            "load: off" => player.load.take().expect("the load is on").stop(),
+        match (step.note.as_str(), step.note.strip_prefix("stop: ")) {
+            ("load: on", _) => player.load = Some(Load::start(&player.url())),
+            ("load: off", _) => player.load.take().expect("the load is on").stop(),
+            (_, Some(name)) => player.stop(name),
             _ if is_left_out => {}
-            _ => match step.name_of("stop") {
-                Some(name) => player.stop(name),
-                None => player.step(&step),
-            },
+            _ => player.step(&step),
         }
     }
     let is_over = player.load.is_none() && player.background.is_empty();
@@ -42,21 +46,13 @@ struct Player<'a> {
     namespace: Namespace<'a>,
 }
 
-impl<'a> Player<'a> {
-    fn new(access: &'a Access) -> Player<'a> {
-        let namespace = Namespace::create(access);
-        fs::write(namespace.folder.path().join("variables"), "").expect("it can be written");
-        let free_port = || TcpListener::bind("127.0.0.1:0")?.local_addr().map(|it| it.port());
-        let ports = ["8080", "8001"].map(|port| (port, free_port().unwrap().to_string()));
-        Player { ports, background: BTreeMap::new(), load: None, namespace }
-    }
-
+impl Player<'_> {
     fn step(&mut self, step: &Step) {
         let start = Instant::now();
         let at = format!("{TUTORIAL}, line {}", step.line);
         eprintln!("\n{at}:\n{}", step.commands.trim_end());
         let shows = format!("{at}: it prints what is shown");
-        if let Some(name) = step.name_of("background") {
+        if let Some(name) = step.note.strip_prefix("background: ") {
             let background = self.start(step, &shows);
             self.background.insert(name.to_owned(), background);
         } else if step.is("soon") {
@@ -109,8 +105,8 @@ impl<'a> Player<'a> {
         let forget = step.is("background") || step.is("aside");
         let keep = if forget { "" } else { "export -p >\"$VARIABLES\"" };
         let commands = self.localized(&step.commands);
-        let script = format!("set -euo pipefail; source \"$VARIABLES\"; set -a\n{commands}{keep}");
-        let mut shell = self.namespace.shell(&script);
+        let start = "set -euo pipefail; touch \"$VARIABLES\"; source \"$VARIABLES\"; set -a";
+        let mut shell = self.namespace.shell(&format!("{start}\n{commands}{keep}"));
         shell.env("VARIABLES", self.namespace.folder.path().join("variables"));
         shell
     }

@@ -26,11 +26,6 @@ impl Step {
     pub fn is(&self, word: &str) -> bool {
         self.note.split([':', ',']).any(|it| it.trim() == word)
     }
-
-    /// What follows in its note after this word and a colon.
-    pub fn name_of(&self, word: &str) -> Option<&str> {
-        self.note.strip_prefix(word)?.strip_prefix(": ")
-    }
 }
 
 /// The blocks of commands of all pages.
