@@ -117,8 +117,9 @@ impl Canary {
         let path = |name| folder.path().join(name);
         fs::write(path("prometheus.yml"), config).expect("the folder can be written");
         fs::write(path("rules.yml"), rules).expect("the folder can be written");
-        let options = "--config.file=prometheus.yml --web.listen-address=127.0.0.1:0";
-        let mut prometheus = command(&format!("prometheus {options}"));
+        let mut prometheus = command("prometheus --config.file=prometheus.yml");
+        // Debian's would keep the series of the run before, in /var/lib.
+        prometheus.args(["--web.listen-address=127.0.0.1:0", "--storage.tsdb.path=data"]);
         let prometheus = Server::start(prometheus.current_dir(folder.path()), LISTENING);
         until("Prometheus is ready", || get(prometheus.address, "/-/ready").status == 200);
         Canary { pods, prometheus, rounds: 0, _folder: folder }
