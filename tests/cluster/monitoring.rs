@@ -5,7 +5,7 @@ use regex_lite::Captures;
 
 use crate::common::*;
 use crate::objects::named;
-use crate::tutorial::matches;
+use crate::tutorial::{matches, readme};
 use crate::{dashboard, pod};
 
 /// A file of Prometheus' ConfigMap.
@@ -167,6 +167,11 @@ fn prometheus_sees_a_canary_that_is_only_a_little_bad() {
     let delay = ("APPINFO_DELAY", "300");
     let a_little_bad = [("APPINFO_ERROR_RATE", "8"), delay, ("APPINFO_DELAY_RATE", "10")];
     let mut canary = Canary::start(&a_little_bad);
+    // The tutorial's count of alerts, as long as there are none.
+    let count =
+        readme::block("ALERTS | wc").commands.replace("kubectl exec deployment/prometheus --", "");
+    let count = count.replace("localhost:9090", &canary.prometheus.address.to_string());
+    assert_eq!(run(Command::new("sh").args(["-c", &count])).trim(), "0");
     // A comparison that is true has results.
     for comparison in [
         "0.07 < release:http_errors:ratio_rate1m{release='canary'} < 0.09",
