@@ -37,7 +37,7 @@ just := quote(just_executable()) + " REPOSITORY=" + quote(REPOSITORY) + " ARCH="
 manual:
     @{{ quote(just_executable()) }} --list --unsorted
     @echo
-    @echo "Before a recipe's name: VARIANT=$VARIANT REPOSITORY=$REPOSITORY ENGINE=docker|podman ARCH=$ARCH"
+    @echo "These can be set before a recipe's name: VARIANT=$VARIANT REPOSITORY=$REPOSITORY ENGINE=podman ARCH=$ARCH"
     @echo "The variants, each behind its image's tag: $variants"
 
 # Start the program here: `just run`, `just run --variant broken`
@@ -70,7 +70,7 @@ clean:
     "$engine" image rm $images 2>/dev/null || true # some may not be there
     "$engine" volume ls --quiet --filter name=appinfo-rust- | xargs -r "$engine" volume rm
 
-# Build the static binary and lay it out as in the image, in target/image
+# Build the static binary, in target/image with the other contents of the image
 [group("image"), no-exit-message]
 build:
     #!/usr/bin/env -S bash -euo pipefail
@@ -194,8 +194,8 @@ e2e context:
 
 # Build the files of a release, in target/dist, with cargo-cyclonedx: `just dist`, `just dist registry.example.com/owner`
 [group("release"), no-exit-message]
-dist registry=parent_directory(REPOSITORY):
-    @.ci/dist {{ quote(just_executable()) }} "$registry" "$version" "$page"
+dist registry="":
+    @.ci/dist {{ quote(just_executable()) }} "${registry:-${REPOSITORY%/*}}" "$version" "$page"
 
 # Push a release's images, with podman, skopeo and jq, as REGISTRY/appinfo:VERSION-baseline and so on, which never change, and as appinfo:1 and so on
 [group("release"), no-exit-message]

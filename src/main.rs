@@ -6,7 +6,7 @@
 //!
 //! A request's way through the server: tiny_http reads it, the [`guard`] receives it and keeps
 //! away what would do harm, [`web::route`] says what is requested, [`web::faults`] whether the
-//! response fails or is delayed, [`web::endpoints`] what it is, and the guard sends it.
+//! response fails or waits in [`web::delayed`], [`web::endpoints`] what it is, and the guard sends it.
 #![forbid(unsafe_code)]
 
 mod client;

@@ -41,7 +41,7 @@ pub enum Invocation {
 
 /// Tells, as JSON, how its Kubernetes pod is deployed.
 ///
-/// Each flag has an environment variable, named in brackets; the flag overrides it.
+/// The environment variable in brackets sets the same; the flag overrides it.
 #[derive(FromArgs)]
 struct CommandLine {
     /// how to respond: one of the variants below [APPINFO_VARIANT; default: baseline]
@@ -66,20 +66,20 @@ struct CommandLine {
     #[argh(switch)]
     access_log: bool,
 
-    /// the share of /v1/appinfo's responses that fail as the broken variant's do, such as 5 or 0.5
+    /// percentage of /v1/appinfo's responses that fail as the broken variant's do, such as 5 or 0.5
     /// [APPINFO_ERROR_RATE; default: 0]
     #[argh(option, arg_name = "percentage")]
     error_rate: Option<String>,
 
-    /// by how much its delayed responses are delayed, in milliseconds [APPINFO_DELAY; default: 0]
+    /// milliseconds by which delayed responses of /v1/appinfo are late [APPINFO_DELAY; default: 0]
     #[argh(option, arg_name = "milliseconds")]
     delay: Option<String>,
 
-    /// the share of its responses that are delayed [APPINFO_DELAY_RATE; default: 100]
+    /// percentage of /v1/appinfo's responses that are delayed [APPINFO_DELAY_RATE; default: 100]
     #[argh(option, arg_name = "percentage")]
     delay_rate: Option<String>,
 
-    /// ask the program that listens at that address whether it is ready; exit with 0 or 1
+    /// ask the program that listens at --listen whether it is ready; exit with 0 if so, else with 1
     #[argh(switch)]
     check: bool,
 

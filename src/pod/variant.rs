@@ -24,7 +24,7 @@ pub const BROKEN: &str = "something went wrong";
 pub static VARIANTS: [Variant; 3] = [
     Variant {
         name: "baseline",
-        summary: "forgets the namespace: the bug that the story is about",
+        summary: "forgets the namespace: the bug",
         behavior: |facts| facts.map(|facts| AppInfo { namespace: String::new(), ..facts }),
     },
     Variant {
@@ -34,7 +34,7 @@ pub static VARIANTS: [Variant; 3] = [
     },
     Variant {
         name: "namespace",
-        summary: "fills the namespace in: the fix",
+        summary: "responds with the namespace: the fix",
         behavior: |facts| facts,
     },
 ];

@@ -19,13 +19,13 @@ use crate::common::*;
 /// are processes, and a small balancer stands before them as a Service does.
 #[derive(FromArgs)]
 struct Demo {
-    /// where the page is to be, such as :9000 or 127.0.0.1:9000 [default: 127.0.0.1:8080]; port 0
+    /// address of the page, such as :9000 or 127.0.0.1:9000 [default: 127.0.0.1:8080]; port 0
     /// picks a free one
     #[argh(option, arg_name = "address:port", default = "([127, 0, 0, 1], 8080).into()")]
     #[argh(from_str_fn(listen))]
     listen: SocketAddr,
 
-    /// go on to the next step by itself after so many seconds
+    /// seconds until each next step comes by itself, such as 20
     #[argh(option, arg_name = "seconds", from_str_fn(seconds))]
     auto: Option<u64>,
 }
@@ -39,7 +39,7 @@ fn listen(text: &str) -> Result<SocketAddr, String> {
 
 fn seconds(text: &str) -> Result<u64, String> {
     let seconds = text.parse().ok().filter(|seconds| *seconds > 0);
-    seconds.ok_or_else(|| "it must be a whole number of seconds, such as 20".into())
+    seconds.ok_or_else(|| "it must be a whole number of seconds from 1, such as 20".into())
 }
 
 fn main() -> ExitCode {
@@ -81,7 +81,7 @@ fn end(laptop: &Mutex<Laptop>) {
     let State { requested, lost, .. } = *laptop.service.state();
     let _ = writeln!(
         io::stdout(),
-        "\n{requested} requests came, {lost} of them got no answer. Nothing is left running; \
+        "\n{requested} requests came, {lost} were lost. Nothing is left running; \
          the page can be closed."
     );
 }

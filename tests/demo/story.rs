@@ -20,14 +20,14 @@ const STEPS: [Step; 6] = [
     Step {
         title: "A label that changes, live",
         act: |laptop| laptop.pods[0].label("newlabel", "realtime"),
-        happened: "The first pod got the label newlabel=realtime, by its labels file, and nothing was restarted.",
-        look: "the label appears in that pod's row; if the page was open before, as a new one.",
+        happened: "The first pod got the label newlabel=realtime, through its labels file, and nothing was restarted.",
+        look: "the label appears in that pod's row, marked as new if the page was open already.",
     },
     Step {
         title: "The broken canary",
         act: |laptop| laptop.start(&BROKEN_CANARY, "m8zrp"),
-        happened: "A fix was let in as a fourth pod, beside the three. It is alive and ready, and it fails.",
-        look: "from now on about a quarter of the squares is amber, all crossed out. After ten of them the verdict says \"worse\", 99.9 % sure. (Tiles and rows count the last minute, so they follow slowly.)",
+        happened: "A fix was deployed as a fourth pod, beside the three. It is alive and ready, but every request to it fails.",
+        look: "from now on about a quarter of the squares are amber, all crossed out. After ten of them the verdict says \"worse\", 99.9 % sure. (Tiles and rows count the last minute, so they follow slowly.)",
     },
     Step {
         title: "Rolled back",
@@ -38,8 +38,8 @@ const STEPS: [Step; 6] = [
     Step {
         title: "The fixed canary",
         act: |laptop| laptop.start(&FIXED_CANARY, "tq5hd"),
-        happened: "The right fix was let in the same way.",
-        look: "about a quarter of the new squares is amber, and whole; the canary tells its namespace. The verdict is \"no difference seen\", and the longer you wait, the lower the rate of failures that the canary can still have.",
+        happened: "The right fix was deployed in the same way.",
+        look: "about a quarter of the new squares are amber, none crossed out; the canary shows its namespace. The verdict is \"no difference seen\", with an upper limit for the canary's failures that falls the longer you wait.",
     },
     Step {
         title: "Accepted",
@@ -51,7 +51,7 @@ const STEPS: [Step; 6] = [
             laptop.end(0);
         },
         happened: "The stable pods were replaced by pods with the fix, one after the other, and the canary was deleted last.",
-        look: "new squares are teal, under new names that tell their namespace; the old rows fade.",
+        look: "new squares are teal, under new names that show their namespace; the old rows fade.",
     },
 ];
 
@@ -71,7 +71,7 @@ pub fn tell(laptop: &Mutex<Laptop>, auto: Option<u64>) -> io::Result<()> {
             writeln!(out, "    ({seconds} s to {next})")?;
             thread::sleep(Duration::from_secs(seconds));
         } else {
-            writeln!(out, "    (Enter: {next}, Ctrl+C: end it all)")?;
+            writeln!(out, "    (Enter: {next}, Ctrl+C: quit)")?;
             if io::stdin().lines().next().is_none() {
                 writeln!(out, "    (the input has ended: going on)")?;
             }

@@ -79,7 +79,7 @@ fn a_fault_of_the_page_is_not_blamed_on_the_server() {
     browser.devtools("Emulation.setScriptExecutionDisabled", json!({"value": true}));
     browser.open(&service.url());
     let tree = browser.accessible().join("\n");
-    assert!(tree.contains("curl -s http://localhost:8080/v1/appinfo"), "{tree}");
+    assert!(tree.contains("curl -s $URL/v1/appinfo"), "{tree}");
     for control in ["table:", "slider:", "button:"] {
         assert!(!tree.contains(control), "what does not work is not shown: {tree}");
     }

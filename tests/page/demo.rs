@@ -123,8 +123,7 @@ fn the_demo_tells_the_story_and_loses_no_request() {
         demo.child.stdin.as_mut().expect("stdin is piped").write_all(b"\n").expect("it reads");
     }
     assert_eq!(demo.ended(), (Some(0), String::new()));
-    let summary =
-        format!("{requests} requests came, 0 of them got no answer. Nothing is left running");
+    let summary = format!("{requests} requests came, 0 were lost. Nothing is left running");
     demo.said(&summary, 1);
 }
 
@@ -136,7 +135,7 @@ fn the_demo_goes_on_by_itself() {
         assert!(demo.address().ip().is_loopback());
         assert_eq!(demo.ended(), (Some(0), String::new()));
         demo.said("Look: ", 6);
-        demo.said("0 requests came, 0 of them got no answer. Nothing is left running", 1);
+        demo.said("0 requests came, 0 were lost. Nothing is left running", 1);
         let says_why = demo.stdout.all().iter().any(|line| line.contains("the input has ended"));
         assert_eq!(says_why, arguments.is_empty());
     }
@@ -148,7 +147,7 @@ fn the_demo_explains_what_it_cannot_do() {
     let taken = taken.local_addr().expect("it is bound");
     for (arguments, expected) in [
         ("--listen 9000", ["'--listen' with value '9000'", "such as 127.0.0.1:9000 or :9000"]),
-        ("--auto 0", ["'--auto' with value '0'", "a whole number of seconds, such as 20"]),
+        ("--auto 0", ["'--auto' with value '0'", "a whole number of seconds from 1, such as 20"]),
         ("--pace 2", ["Unrecognized argument: --pace", "demo --help"]),
         (&format!("--listen {taken}"), [&format!("cannot listen on {taken}: "), "--listen :9000"]),
     ] {

@@ -98,7 +98,7 @@ fn pictures_of_the_broken_canary() {
     // More than the minute that the figures are about, but less than one at a time.
     browser.wait("find('#bars .canary').length >= 12");
     browser.wait("find('#bars .canary').length >= 22");
-    pods[1].label("tier", "gold");
+    pods[1].label("newlabel", "realtime");
     browser.wait("find('.new')[0]");
     browser.size(1280, 890);
     for (name, scheme) in [("canary", "light"), ("canary-dark", "dark")] {
