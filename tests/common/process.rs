@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::process::{ExitStatus, Output};
 use std::sync::OnceLock;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 #[cfg(target_os = "linux")]
 use procfs::process::Process;
 
@@ -51,7 +53,8 @@ pub fn release_binary() -> &'static Path {
 
 /// Sends a process a signal by its number.
 pub fn signal(pid: i32, number: i32) {
-    run(Command::new("kill").args([format!("-{number}"), pid.to_string()]));
+    let number = Signal::try_from(number).expect("it is a signal");
+    kill(Pid::from_raw(pid), number).expect("there is such a process");
 }
 
 /// The child processes of a process that lives.
