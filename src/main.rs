@@ -16,7 +16,7 @@ mod pod;
 mod process;
 mod response;
 mod settings;
-mod thread;
+mod threads;
 mod web;
 
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use crate::guard::connection::{Connection, client, has_header};
-use crate::thread;
+use crate::threads;
 
 /// How long a body is read, to be ignored; the last read may take as long again.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
     let request = ManuallyDrop::new(request);
     let work = move || {
         // One at a time, and at the priority of tiny_http's threads: at a higher one it would starve them.
-        thread::lower_priority();
+        threads::lower_priority();
         static TURN: Mutex<()> = Mutex::new(());
         let turn = TURN.lock();
         let connection = Connection::of(client(&request));

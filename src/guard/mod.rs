@@ -30,7 +30,7 @@ use std::time::Duration;
 use tiny_http::{Method, Request, Server};
 
 use crate::response::Response;
-use crate::thread;
+use crate::threads;
 pub use bodies::is_draining_bodies;
 use connection::{Connection, client};
 pub use panics::CRASHED;
@@ -57,7 +57,7 @@ impl Guard {
         let listening = listener.try_clone()?;
         // In a thread of its own: a priority cannot be raised again.
         let start = move || {
-            thread::lower_priority();
+            threads::lower_priority();
             Server::from_listener(listening, None)
         };
         let server = Builder::new().spawn(start)?.join().expect("a panic ends the process");

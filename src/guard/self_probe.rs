@@ -19,7 +19,7 @@ use tiny_http::Request;
 
 use crate::client;
 use crate::guard::panics::RESETS;
-use crate::thread;
+use crate::threads;
 
 /// How long to wait for a connection before the next probe: a fifth of the time after which `accept`
 /// fails.
@@ -54,7 +54,7 @@ impl SelfProbe {
         let target = format!("/healthz?{:x}", RandomState::new().hash_one(address));
         let probe = SelfProbe { address, target, is_busy: AtomicBool::new(false) };
         let probe: &_ = Box::leak(Box::new(probe));
-        thread::start("self-probe", Box::new(move || probe.run(&listener)))?;
+        threads::start("self-probe", Box::new(move || probe.run(&listener)))?;
         Ok(probe)
     }
 

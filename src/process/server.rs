@@ -14,7 +14,7 @@ use crate::pod::labels_file::LabelsFile;
 use crate::process::supervisor::{Assignment, CANNOT_START};
 use crate::process::{limits, listener, signals};
 use crate::settings::Settings;
-use crate::thread;
+use crate::threads;
 use crate::web::access_log;
 use crate::web::delayed::{Delayed, Exchange};
 use crate::web::endpoints::{Endpoints, is_read};
@@ -79,7 +79,7 @@ impl Server {
                 log::line(format_args!("cannot limit the server process: {error}"));
             }
         }
-        thread::use_batch_scheduling();
+        threads::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
         // Shared with the thread that takes signals, until the process ends.
         let draining: &_ = Box::leak(Box::new(Draining::default()));

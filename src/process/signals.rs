@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 
 use crate::log;
 use crate::pod::drain::Draining;
-use crate::thread;
+use crate::threads;
 
 /// The signals that stop the program.
 pub fn stopping() -> SigSet {
@@ -58,5 +58,5 @@ pub fn handle(
             process::exit(128 + next() as i32);
         }
     };
-    thread::start("signals", Box::new(take))
+    threads::start("signals", Box::new(take))
 }
