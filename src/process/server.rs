@@ -79,8 +79,8 @@ impl Server {
                 log::line(format_args!("cannot limit the server process: {error}"));
             }
         }
-        threads::use_batch_scheduling();
         let guard = Guard::start(&listener, supervisor.is_some()).map_err(cannot_serve)?;
+        threads::use_batch_scheduling();
         // Shared with the thread that takes signals, until the process ends.
         let draining: &_ = Box::leak(Box::new(Draining::default()));
         drain.inspect(|left| draining.begin(*left));
