@@ -18,6 +18,12 @@ for deployment in appinfo appinfo-canary-broken prometheus grafana; do
     kubectl rollout status --timeout=5m "deployment/$deployment"
 done
 
+# Its port opens some seconds later, and port-forward ends with the first connection that is refused.
+for _ in $(seq 300); do
+    if kubectl logs deployment/grafana | grep 'HTTP Server Listen' >/dev/null; then break; fi
+    sleep 1
+done
+
 trap 'kill $(jobs -p)' EXIT
 kubectl port-forward deployment/grafana 3000:3000 >/dev/null &
 port=$(kubectl get service appinfo -o jsonpath='{.spec.ports[0].nodePort}')

@@ -7,6 +7,7 @@ use crate::common::*;
 const VARIES: &[(&str, &str)] = &[
     (r"appinfo(-canary-[a-z]+)?-[a-z0-9]{6,10}-[a-z0-9]{5}\b", "appinfo$1-POD"),
     (r#""pod-template-hash":"[a-z0-9]+""#, r#""pod-template-hash":"HASH""#),
+    (r#","topology\.kubernetes\.io/(region|zone)":"[^"]*""#, ""),
     (r"\b\d+\.\d+\.\d+\.\d+(:80\d\d)?\b", "ADDRESS$1"),
     (r"8080:\d{5}/TCP", "8080:PORT/TCP"),
     // The last column of a table: an age.
