@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tiny_http::Request;
 
 use crate::guard::connection::{Connection, client, has_header};
+use crate::guard::panics::CRASHED;
 use crate::threads;
 
 /// How long a body is read, to be ignored; the last read may take as long again.
@@ -38,8 +39,7 @@ pub fn is_unread(request: &Request) -> bool {
     }
 }
 
-/// Sends a response to a request whose body is unread, reads the body, and drops the request: in a thread
-/// of its own.
+/// Sends a response to a request whose body is unread, and then reads the body: in a thread of its own.
 pub fn respond_first(request: Request, response: Vec<u8>) {
     // Leaked unless it is taken out: also where no thread can be started.
     let request = ManuallyDrop::new(request);
@@ -59,8 +59,8 @@ pub fn respond_first(request: Request, response: Vec<u8>) {
         DRAINING.fetch_sub(1, Relaxed);
     };
     DRAINING.fetch_add(1, Relaxed);
-    // Panics where no thread can be started, which ends the server: a new one may start threads again.
-    std::thread::spawn(work);
+    // A new server may start threads again.
+    threads::start("body", Box::new(work)).unwrap_or_else(|_| std::process::exit(CRASHED.into()));
 }
 
 /// Reads and ignores what a client sends until it closes the connection, or the time is over.
